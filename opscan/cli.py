@@ -1,0 +1,169 @@
+"""The command line: reads arguments, prints, and picks the exit status. Everything else is the library's."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from opscan import __version__
+from opscan.errors import OpscanError
+
+if TYPE_CHECKING:
+    from opscan.environment import Environment
+    from opscan.report.report import Report
+
+CLEAN, FINDINGS, COULD_NOT_LOOK = 0, 1, 2
+VERDICT_WORDS = ("raises", "switches", "silent", "config", "random", "uninitialized", "unknown")
+DEVICE_WORDS = ("auto", "cuda", "mps", "cpu")
+
+_EPILOG = """\
+exit status:
+  0  nothing nondeterministic in the mode asked for
+  1  findings
+  2  could not look (no such target, no inputs found, the model fails, ...)
+
+examples:
+  opscan check mymodel:CNN_v2
+  opscan check src/net.py:UNet --init in_channels=1 --input 2x1x64x64
+  opscan check 'zoo:Net(num_classes=10)' --loss cross_entropy --strict
+  opscan check mymodel:CNN_v2 --torch 1.8.1 --format json
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status. Source of the numbers: `opscan check --help`."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except OpscanError as error:
+        _complain(str(error))
+        return COULD_NOT_LOOK
+    except BrokenPipeError:  # the reader has seen enough (`opscan check ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return COULD_NOT_LOOK
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="opscan",
+        description="Find every operation that makes a PyTorch model nondeterministic: where, why, and what to write instead.",
+    )
+    parser.add_argument("--version", action="version", version=f"opscan {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_check(commands.add_parser(
+        "check",
+        help="scan a model or a training step, without a GPU",
+        description="Trace forward, loss and backward of each target and judge every operation by the rules.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ))  # fmt: skip
+    return parser
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_check)
+    parser.add_argument(
+        "targets", nargs="+", metavar="TARGET",
+        help="pkg.mod:Name, path/to/file.py:Name, mod:Name(args, kw=...), mod:factory, mod:instance or mod:step",
+    )  # fmt: skip
+    what = parser.add_argument_group("what to call it with (everything left out is solved for, and printed)")
+    what.add_argument("--init", action="append", default=[], metavar="NAME=VALUE", help="a constructor argument")
+    what.add_argument(
+        "--input", action="append", default=[], metavar="SPEC",
+        help="an input: [NAME=][DTYPE:]SHAPE[<BOUND], as 2x3x32x32 or ids=int64:2x16<1000; with --loss, target=SPEC is the loss's",
+    )  # fmt: skip
+    what.add_argument("--inputs", metavar="MOD:FUNC", help="a function (or a value) that gives one batch")
+    what.add_argument(
+        "--input-grad", action=argparse.BooleanOptionalAction, default=None,
+        help="floating inputs need a gradient (default: those of a module do, those of a step do not)",
+    )  # fmt: skip
+    what.add_argument("--loss", metavar="LOSS", help="cross_entropy, MSELoss, or mod:function of the model's output")
+    what.add_argument("--mode", choices=("train", "eval"), default="train", help="train: forward and backward; eval: forward alone")
+    answer = parser.add_argument_group("what the answer is for")
+    answer.add_argument("--device", choices=DEVICE_WORDS, default="auto", help="the device it will train on, here or not (default: cuda)")
+    answer.add_argument("--torch", metavar="VERSION", help="the torch it will train with (default: the installed one)")
+    strictness = answer.add_mutually_exclusive_group()
+    strictness.add_argument(
+        "--strict", dest="strict", action="store_true", default=None,
+        help="it will train under torch.use_deterministic_algorithms(True): ops that switch then do not fail the check",
+    )  # fmt: skip
+    strictness.add_argument("--default", dest="strict", action="store_false", help="it will train without strict mode")
+    output = parser.add_argument_group("what to show")
+    output.add_argument("--format", choices=("table", "json"), default="table")
+    output.add_argument("--show", type=_verdicts, default=(), metavar="VERDICT,...", help="also list these: config, random, uninitialized, unknown, all")
+    output.add_argument(
+        "--fail-on", type=_verdicts, default=None, metavar="VERDICT,...",
+        help="what makes the exit status 1 (default: raises,switches,silent; with --strict: raises,silent)",
+    )  # fmt: skip
+
+
+def _verdicts(text: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if "all" in words:
+        return VERDICT_WORDS
+    for word in words:
+        if word not in VERDICT_WORDS:
+            raise argparse.ArgumentTypeError(f"unknown verdict {word!r}; use {', '.join(VERDICT_WORDS)}")
+    return words
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from opscan.environment import make_environment
+
+    environment = make_environment(arguments.device, arguments.torch, arguments.strict)
+    reports: list[Report] = []
+    missed = False
+    for target in arguments.targets:
+        try:
+            reports.append(_check_one(target, environment, arguments))
+        except OpscanError as error:
+            _complain(str(error))
+            missed = True
+    if reports or arguments.format == "json":
+        print(_rendered(reports, arguments))
+    if missed:
+        return COULD_NOT_LOOK
+    return FINDINGS if any(report.fails(arguments.fail_on) for report in reports) else CLEAN
+
+
+def _check_one(target: str, environment: Environment, arguments: argparse.Namespace) -> Report:
+    """Scan one target; whatever the user's code prints meanwhile goes to stderr."""
+    from opscan.progress import progress
+
+    with contextlib.redirect_stdout(sys.stderr), progress(target):
+        from opscan.scan import scan_target
+        from opscan.target.build import build_target
+        from opscan.target.inputs import call_batch_maker, make_inputs, parse_init, parse_input
+        from opscan.trace.driver import constructing
+
+        init = parse_init(arguments.init)
+        specs = [parse_input(word) for word in arguments.input]
+        built = build_target(target, init, constructing)
+        inputs = call_batch_maker(arguments.inputs) if arguments.inputs else make_inputs(specs) if specs else None
+        return scan_target(
+            built, inputs, environment, loss=arguments.loss, mode=arguments.mode, input_grad=arguments.input_grad
+        )
+
+
+def _rendered(reports: Sequence[Report], arguments: argparse.Namespace) -> str:
+    if arguments.format == "json":
+        from opscan.report.document import render_json
+
+        return render_json(reports)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+    return "\n\n".join(report.to_text(width=min(width, 120), show=arguments.show) for report in reports)
+
+
+def _complain(message: str) -> None:
+    print(textwrap.indent(f"opscan: {message}", "", lambda line: False), file=sys.stderr)

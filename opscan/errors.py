@@ -1,0 +1,45 @@
+"""What can go wrong, one subclass per stage.
+
+An OpscanError means *we could not look*: it says what happened, where, and what to do next.
+Findings are values, never exceptions; misuse of the Python API is ValueError or TypeError.
+"""
+
+from __future__ import annotations
+
+
+class OpscanError(Exception):
+    """We could not look.
+
+    `what` names the problem, `where` the place (a target, a file and line, a rule id), `hint` the next step.
+    All three are handed to `Exception`, so that the error survives pickling between processes.
+    """
+
+    def __init__(self, what: str, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where, hint)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  {self.hint}" if self.hint else text
+
+
+class RulesError(OpscanError):
+    """A rule file is not valid: names the file, the rule id and the likely fix."""
+
+
+class EnvironmentSpecError(OpscanError):
+    """The environment asked for (torch version, device) does not exist or is not covered."""
+
+
+class TargetError(OpscanError):
+    """The target could not be imported, found or built."""
+
+
+class InputError(OpscanError):
+    """No inputs could be found for the target, or those given do not fit it."""
+
+
+class TraceError(OpscanError):
+    """The target's own forward, loss or backward failed while it was traced."""

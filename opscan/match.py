@@ -1,0 +1,289 @@
+"""Judge a trace by the rules: a pure function of (trace, rules, environment)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from torch import fx
+
+from opscan.environment import Environment
+from opscan.finding import Finding, Line, Place
+from opscan.rules.condition import Condition
+from opscan.rules.load import Ruleset
+from opscan.rules.schema import VERDICTS, History, Rule
+from opscan.trace.graph import CompositeCall, ModuleSite, OpCall, SourceLine, TensorInfo, Trace, call_of, serves_weights
+from opscan.trace.values import traits_of
+
+OWN_NAMESPACES = frozenset({
+    "aten", "prim", "prims", "rngprims", "quantized", "_quantized", "quantized_decomposed", "sparse", "mkldnn", "onednn",
+    "mkl", "xnnpack", "c10d", "c10d_functional", "_c10d_functional", "symm_mem", "higher_order", "profiler", "inductor",
+})  # fmt: skip
+"""Namespaces of ops that torch itself ships. Any other op without a rule is unknown, never clean."""
+
+
+class _Hit(NamedTuple):
+    rule: Rule
+    history: History
+    op: str
+    phase: str
+    module: ModuleSite | None
+    called: SourceLine | None
+    notes: tuple[str, ...]
+    order: int
+    for_inputs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Findings in the order of their severity, and the ops no rule speaks for, counted."""
+
+    findings: tuple[Finding, ...]
+    unknown: Mapping[str, int]
+
+
+def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
+    """Every op and composite call of the trace that a rule speaks of, as grouped findings."""
+    candidates = _Candidates(rules, environment)
+    weighted = serves_weights(trace)
+    hits: list[_Hit] = []
+    unknown: Counter[str] = Counter()
+    matched_composites: set[int] = set()
+    for index, composite in enumerate(trace.composites):
+        found = list(_composite_hits(composite, index, candidates, trace))
+        if found:
+            matched_composites.add(index)
+        hits.extend(found)
+    for node in trace.ops():
+        op = candidates.op(node.target)
+        if op.unknown:
+            unknown[op.name] += 1
+        if op.rules and call_of(node).composite not in matched_composites:
+            hits.extend(_op_hits(node, op, trace, weighted))
+    return Matched(tuple(sorted(_grouped(hits), key=_severity)), dict(sorted(unknown.items())))
+
+
+class _Op(NamedTuple):
+    name: str
+    rules: tuple[tuple[Rule, tuple[History, ...]], ...]
+    unknown: bool
+
+
+class _Candidates:
+    """The rules as they stand for one environment, looked up once per op."""
+
+    def __init__(self, rules: Ruleset, environment: Environment) -> None:
+        self._rules = rules
+        self._environment = environment
+        self._ops: dict[Any, _Op] = {}
+        self._histories: dict[str, tuple[History, ...]] = {}
+
+    def op(self, target: Any) -> _Op:
+        found = self._ops.get(target)
+        if found is None:
+            name = str(target)
+            named = self._rules.for_op(name)
+            unknown = not named and name.partition(".")[0] not in OWN_NAMESPACES
+            found = self._ops[target] = _Op(name, tuple(self._standing(named)), unknown)
+        return found
+
+    def call(self, name: str) -> tuple[tuple[Rule, tuple[History, ...]], ...]:
+        return tuple(self._standing(self._rules.by_call.get(name, ())))
+
+    def _standing(self, rules: Iterable[Rule]) -> Iterator[tuple[Rule, tuple[History, ...]]]:
+        """Rules with the entries of their history that concern this environment."""
+        for rule in rules:
+            entries = self._histories.get(rule.id)
+            if entries is None:
+                entries = self._histories[rule.id] = tuple(
+                    entry
+                    for entry in rule.history
+                    if self._environment.device in entry.devices and entry.torch.contains(self._environment.torch)
+                )
+            if entries:
+                yield rule, entries
+
+
+def _composite_hits(
+    composite: CompositeCall, index: int, candidates: _Candidates, trace: Trace
+) -> Iterator[_Hit]:
+    for rule, entries in candidates.call(composite.name):
+        arguments = dict(zip(rule.params, composite.args, strict=False)) | dict(composite.kwargs)
+        arguments = {name: None for name in rule.params} | arguments
+        entry = _deciding(rule, entries, arguments, (composite.name,), trace.assumed_sizes)
+        if entry is not None:
+            phase = rule.phase if composite.phase == "forward" else composite.phase
+            notes = _scale_notes(rule, trace.assumed_sizes)
+            yield _Hit(rule, entry, composite.name, phase, composite.module, composite.called, notes, index)
+
+
+def _op_hits(node: fx.Node, op: _Op, trace: Trace, weighted: frozenset[fx.Node]) -> Iterator[_Hit]:
+    call = call_of(node)
+    arguments = _Arguments(node, call)
+    for rule, entries in op.rules:
+        entry = _deciding(rule, entries, arguments, call.public, trace.assumed_sizes)
+        if entry is not None:
+            notes = _scale_notes(rule, trace.assumed_sizes)
+            order = call.sequence_nr if call.cause is not None and call.sequence_nr is not None else 0
+            for_inputs = call.cause is not None and call.cause not in weighted
+            yield _Hit(rule, entry, op.name, call.phase, call.module, call.called, notes, order, for_inputs)
+
+
+def _deciding(
+    rule: Rule,
+    entries: tuple[History, ...],
+    arguments: Mapping[str, Any],
+    public: tuple[str, ...],
+    assumed_sizes: bool,
+) -> History | None:
+    """The entry that decides for this call, if it has something to report."""
+    if not _all_hold(rule.when, arguments) or not (assumed_sizes or _all_hold(rule.at_scale, arguments)):
+        return None
+    for entry in entries:
+        if (not entry.via or any(name in entry.via for name in public)) and _all_hold(entry.when, arguments):
+            return entry if entry.verdict is not None else None
+    return None
+
+
+def _all_hold(conditions: tuple[Condition, ...], arguments: Mapping[str, Any]) -> bool:
+    return all(condition.holds(arguments) for condition in conditions)
+
+
+def _scale_notes(rule: Rule, assumed_sizes: bool) -> tuple[str, ...]:
+    return tuple(f"Only where {condition.text}." for condition in rule.at_scale) if assumed_sizes else ()
+
+
+class _Argument(NamedTuple):
+    """A tensor argument: what its node returned, and whether it needed a gradient when the op ran."""
+
+    info: TensorInfo
+    requires_grad: bool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.info, name)
+
+
+class _Arguments(Mapping[str, Any]):
+    """The arguments of an op by the names of its schema, read from the graph only when a condition asks."""
+
+    def __init__(self, node: fx.Node, call: OpCall) -> None:
+        self._node = node
+        self._call = call
+        self._schema = node.target._schema.arguments  # type: ignore[union-attr]
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "read_before_written":
+            return read_before_written(self._node)
+        for position, argument in enumerate(self._schema):
+            if argument.name == name:
+                return self._value(position, argument)
+        raise KeyError(name)
+
+    def _value(self, position: int, argument: Any) -> Any:
+        if position < len(self._node.args):
+            return _resolved(self._node.args[position], bool(self._call.grad_args >> position & 1))
+        if argument.name in self._node.kwargs:
+            return _resolved(self._node.kwargs[argument.name], False)
+        return argument.default_value
+
+    def __iter__(self) -> Iterator[str]:
+        return (argument.name for argument in self._schema)
+
+    def __len__(self) -> int:
+        return len(self._schema)
+
+
+def _resolved(value: Any, requires_grad: bool) -> Any:
+    if isinstance(value, fx.Node):
+        return _Argument(value.meta["tensors"], requires_grad)
+    if isinstance(value, list | tuple):
+        return [_resolved(item, requires_grad) for item in value]
+    return value
+
+
+def read_before_written(node: fx.Node) -> bool:
+    """Whether memory that `node` allocates is read by an op before any op has written to it.
+
+    Views are followed; an op that overwrites any of them counts as having written it all.
+    """
+    aliases, queue = {node}, sorted(node.users)
+    while queue:
+        user = queue.pop(0)
+        if "opscan" not in user.meta:
+            continue
+        use = _use_of(user, aliases)
+        if use in ("reads", "writes"):
+            return use == "reads"
+        if use == "views":
+            aliases.add(user)
+            queue = sorted({*queue, *user.users})
+    return False
+
+
+_OVERWRITING = ("copy_", "fill_", "zero_", "uniform_", "normal_", "bernoulli_", "random_", "exponential_", "eye_")
+_SIZES_ONLY = ("new_", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like")
+
+
+def _use_of(user: fx.Node, aliases: set[fx.Node]) -> Literal["reads", "writes", "views", "sizes"]:
+    """What an op does with memory it is handed: overwrite it, make a view of it, read it, or only ask its sizes."""
+    name = traits_of(user.target).name
+    if name in _OVERWRITING and user.args[0] in aliases:
+        return "writes"
+    schema = user.target._schema  # type: ignore[union-attr]
+    if any(each.alias_info is not None and not each.alias_info.is_write for each in schema.returns):
+        return "views"
+    return "sizes" if name.startswith(_SIZES_ONLY) else "reads"
+
+
+def _grouped(hits: Iterable[_Hit]) -> Iterator[Finding]:
+    groups: dict[tuple[Any, ...], list[_Hit]] = {}
+    for hit in hits:
+        key = (hit.rule.id, id(hit.history), hit.op, hit.phase, hit.module.type if hit.module else "", hit.notes)
+        groups.setdefault(key, []).append(hit)
+    for group in groups.values():
+        yield _finding(group)
+
+
+def _finding(group: list[_Hit]) -> Finding:
+    first = group[0]
+    verdict = first.history.verdict
+    assert verdict is not None
+    return Finding(
+        rule=first.rule.id,
+        title=first.rule.title,
+        verdict=verdict,
+        op=first.op,
+        phase=first.phase,
+        module_type=first.module.type if first.module else "",
+        places=tuple(_places(group)),
+        default=first.history.default,
+        strict=first.history.strict,
+        alert=first.history.alert,
+        message=" ".join((first.rule.mechanism, first.history.why, *first.notes)),
+        replacements=first.rule.replacements,
+        predicted=verdict,
+    )
+
+
+def _places(group: list[_Hit]) -> Iterator[Place]:
+    """Places in the order of the forward pass: backward meets them in reverse."""
+    ordered = sorted(group, key=lambda hit: hit.order)
+    counted = Counter((hit.module, hit.called, hit.for_inputs) for hit in ordered)
+    for (module, called, for_inputs), count in counted.items():
+        yield Place(
+            module=module.path if module else "",
+            constructed=_line(module.constructed) if module else None,
+            called=_line(called),
+            count=count,
+            for_inputs=for_inputs,
+        )
+
+
+def _line(place: SourceLine | None) -> Line | None:
+    return Line(*place) if place else None
+
+
+def _severity(finding: Finding) -> tuple[int, str, str]:
+    return VERDICTS.index(finding.verdict), finding.rule, finding.op

@@ -1,0 +1,67 @@
+"""The JSON document: stable, versioned, described in the README."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from opscan import __version__
+from opscan.finding import Finding, Line
+from opscan.report.report import Report
+
+SCHEMA = 1
+
+
+def render_json(reports: Iterable[Report]) -> str:
+    """All reports as one document, two-space indented, in a stable order."""
+    document = {"schema": SCHEMA, "opscan": __version__, "reports": [_report(report) for report in reports]}
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def finding_rows(report: Report) -> list[dict[str, Any]]:
+    """The findings of a report as plain dictionaries, as they stand in the document."""
+    return [_finding(finding) for finding in report.findings]
+
+
+def _report(report: Report) -> dict[str, Any]:
+    environment = report.environment
+    return {
+        "target": report.target,
+        "environment": {
+            "device": environment.device,
+            "torch": str(environment.torch),
+            "strict": environment.strict,
+        },
+        "assumptions": list(report.assumptions),
+        "ops": {"forward": report.forward_ops, "backward": report.backward_ops},
+        "unknown": dict(report.unknown),
+        "findings": finding_rows(report),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "verdict": finding.verdict,
+        "op": finding.op,
+        "phase": finding.phase,
+        "count": finding.count,
+        "modules": list(finding.modules),
+        "module_type": finding.module_type,
+        "constructed": [_line(line) for line in finding.constructed],
+        "called": [_line(line) for line in finding.called],
+        "default": finding.default,
+        "strict": finding.strict,
+        "alert": finding.alert,
+        "predicted": finding.predicted,
+        "observed": finding.observed,
+        "message": finding.message,
+        "replacements": [
+            {"name": each.name, "same_values": each.same_values, "how": each.how} for each in finding.replacements
+        ],
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {"file": line.file, "line": line.line}

@@ -1,0 +1,59 @@
+"""A report as a fragment of HTML, for notebooks. Every text from outside is escaped."""
+
+from __future__ import annotations
+
+from html import escape
+
+from opscan.finding import Finding
+from opscan.report.report import Report
+from opscan.report.words import (
+    ALWAYS_SHOWN,
+    DEFAULT_MODE,
+    SAME_VALUES,
+    STRICT_MODE,
+    alert_text,
+    describe_environment,
+    place_words,
+    summaries,
+    verdict_line,
+)
+
+_CELL = "text-align:left;vertical-align:top;white-space:normal"
+
+
+def render_html(report: Report) -> str:
+    """The same content as the terminal table, one row per finding, details folded."""
+    findings = [finding for finding in report.findings if finding.verdict in ALWAYS_SHOWN]
+    parts = [
+        f"<p><b>{escape(report.target)}</b> ({escape(describe_environment(report.environment))})<br>"
+        f"{escape(verdict_line(report))}</p>"
+    ]
+    if findings:
+        head = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("verdict", "op", "count", "where", "what to do"))
+        rows = "".join(_row(finding) for finding in findings)
+        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+    notes = [f"assumed: {text}" for text in report.assumptions] + summaries(report, ALWAYS_SHOWN)
+    if notes:
+        parts.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>")
+    return f"<div>{''.join(parts)}</div>"
+
+
+def _row(finding: Finding) -> str:
+    where = "<br>".join(escape("  ".join(place_words(place))) for place in finding.places)
+    alert = f"<br><code>{escape(alert_text(finding))}</code>" if finding.alert else ""
+    why = (
+        f"default mode: {escape(DEFAULT_MODE[finding.default])}<br>strict mode: {escape(STRICT_MODE[finding.strict])}{alert}"
+        f"<details><summary>why</summary>{escape(finding.message)}</details>"
+    )
+    instead = "".join(
+        f"<li>{escape(each.name)} ({SAME_VALUES[each.same_values]}): <code>{escape(each.how)}</code></li>"
+        for each in finding.replacements
+    )
+    cells = (
+        f"<b>{finding.verdict}</b>",
+        f"<code>{escape(finding.op)}</code><br>{escape(finding.phase)}",
+        str(finding.count),
+        where,
+        f"{why}<ul>{instead}</ul>" if instead else why,
+    )
+    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"

@@ -1,0 +1,80 @@
+"""The outcome of scanning one target, and the ways to look at it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opscan.environment import Environment
+from opscan.finding import Finding
+from opscan.rules.schema import VERDICTS
+
+if TYPE_CHECKING:
+    import pandas
+
+ALL_VERDICTS = (*VERDICTS, "unknown")
+"""The closed set of verdicts, most severe first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Findings on one target in one environment, and all that was counted, assumed or not known.
+
+    `unknown` counts the ops that no rule speaks for. In a notebook a report shows itself as HTML.
+    """
+
+    target: str
+    environment: Environment
+    assumptions: tuple[str, ...]
+    forward_ops: int
+    backward_ops: int
+    unknown: Mapping[str, int]
+    findings: tuple[Finding, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Ops per verdict, `unknown` included; verdicts that do not occur are left out."""
+        counted = Counter[str]()
+        for finding in self.findings:
+            counted[finding.verdict] += finding.count
+        counted["unknown"] = sum(self.unknown.values())
+        return {verdict: counted[verdict] for verdict in ALL_VERDICTS if counted[verdict]}
+
+    def fails(self, on: Iterable[str] | None = None) -> bool:
+        """Whether anything with one of these verdicts was found; by default what varies in the mode asked for."""
+        wanted = set(default_fail_on(self.environment) if on is None else on)
+        return bool(wanted & set(self.counts()))
+
+    def to_json(self) -> str:
+        """The documented JSON document (schema 1), with this one report in it."""
+        from opscan.report.document import render_json
+
+        return render_json([self])
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row per finding; the columns are the keys of a finding in the JSON document."""
+        from opscan.report.document import finding_rows
+
+        import pandas
+
+        return pandas.DataFrame(finding_rows(self))
+
+    def to_text(self, width: int = 80, show: Iterable[str] = ()) -> str:
+        """The table a terminal shows, at most `width` columns wide; `show` as --show."""
+        from opscan.report.table import render_table
+
+        return render_table(self, width=width, show=show)
+
+    def _repr_html_(self) -> str:
+        from opscan.report.html import render_html
+
+        return render_html(self)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+def default_fail_on(environment: Environment) -> tuple[str, ...]:
+    """The verdicts that make a check fail: what varies from run to run in the mode the user trains in."""
+    return ("raises", "silent") if environment.strict else ("raises", "switches", "silent")

@@ -1,0 +1,97 @@
+"""The table for a terminal: plain text, 80 columns unless there are more."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from tabulate import tabulate
+
+from opscan.finding import Finding
+from opscan.report.report import Report
+from opscan.report.words import (
+    ALWAYS_SHOWN,
+    DEFAULT_MODE,
+    SAME_VALUES,
+    STRICT_MODE,
+    alert_text,
+    describe_environment,
+    place_words,
+    summaries,
+    verdict_line,
+)
+from opscan.rules.schema import Replacement
+
+_LABEL = 10
+_WHERE = 20
+
+
+def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> str:
+    """One target's report: what was assumed, each finding with its places and remedies, one line for the rest."""
+    width = max(width, 60)
+    shown = (*ALWAYS_SHOWN, *show)
+    parts = [f"{report.target}  ({describe_environment(report.environment)})"]
+    if report.assumptions:
+        parts.append("\n".join(_wrapped("assumed" if not at else "", text, width) for at, text in enumerate(report.assumptions)))
+    findings = [finding for finding in report.findings if finding.verdict in shown]
+    if findings:
+        parts.append(_overview(findings, width))
+        parts.extend(_details(finding, width) for finding in findings)
+    if "unknown" in shown and report.unknown:
+        parts.append(tabulate(report.unknown.items(), headers=("unknown op", "count"), tablefmt="simple"))
+    rest = summaries(report, shown)
+    if rest:
+        parts.append("\n".join(textwrap.fill(line, width, subsequent_indent="  ") for line in rest))
+    parts.append(textwrap.fill(verdict_line(report), width))
+    return "\n\n".join(parts)
+
+
+def _overview(findings: list[Finding], width: int) -> str:
+    rows = [(each.verdict, each.op, each.count, _first_places(each)) for each in findings]
+    room = width - 2 * 3 - max(len("verdict"), *(len(row[0]) for row in rows)) - len("  count")
+    longest = max(len(row[1]) for row in rows)
+    op_width = min(longest, room - _WHERE)
+    return tabulate(
+        rows,
+        headers=("verdict", "op", "count", "where"),
+        tablefmt="simple",
+        maxcolwidths=[None, op_width, None, room - op_width],
+        disable_numparse=True,
+        colalign=("left", "left", "right", "left"),
+    )
+
+
+def _first_places(finding: Finding) -> str:
+    modules = [module or "(model)" for module in finding.modules]
+    return modules[0] if len(modules) == 1 else f"{modules[0]} and {len(modules) - 1} more"
+
+
+def _details(finding: Finding, width: int) -> str:
+    lines = [f"{finding.op}: {finding.verdict}, in {finding.phase} ({finding.rule})"]
+    places = [place_words(place) for place in finding.places]
+    margin = max(len(module) for module, _ in places)
+    for at, (module, where) in enumerate(places):
+        lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width))
+    lines.append(_wrapped("default", DEFAULT_MODE[finding.default], width))
+    lines.append(_wrapped("strict", STRICT_MODE[finding.strict], width))
+    if finding.alert:
+        lines.append(_wrapped("alert", alert_text(finding), width))
+    lines.append(_wrapped("why", finding.message, width))
+    for at, each in enumerate(finding.replacements):
+        lines.extend(_remedy("instead" if not at else "", each, width))
+    return "\n".join(lines)
+
+
+def _remedy(label: str, replacement: Replacement, width: int) -> list[str]:
+    """A replacement: its name on the label's line, its code as it is written."""
+    head = f"{replacement.name} ({SAME_VALUES[replacement.same_values]}):"
+    code = replacement.how.strip().splitlines()
+    if len(code) == 1 and len(head) + len(code[0]) + _LABEL + 3 <= width:
+        return [_wrapped(label, f"{head} {code[0]}", width)]
+    margin = " " * (_LABEL + 4)
+    return [_wrapped(label, head, width), *(f"{margin}{line}" for line in code)]
+
+
+def _wrapped(label: str, text: str, width: int) -> str:
+    first, rest = f"  {label:{_LABEL}}", " " * (_LABEL + 2)
+    return textwrap.fill(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

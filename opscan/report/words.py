@@ -1,0 +1,97 @@
+"""The words all renderings share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from opscan.environment import Environment
+from opscan.finding import Finding, Line, Place
+from opscan.report.report import Report
+
+DEFAULT_MODE = {
+    "nondeterministic": "differs from run to run",
+    "deterministic": "repeats",
+    "setting": "repeats or not, by a setting",
+    "seeded": "repeats when seeded",
+    "uninitialized": "reads memory nothing wrote",
+}
+STRICT_MODE = {
+    "raises": "raises RuntimeError",
+    "deterministic": "repeats: another kernel runs",
+    "nondeterministic": "still differs, and nothing is said",
+    "setting": "by a setting",
+    "seeded": "the same",
+    "filled": "the memory is filled first",
+}
+SAME_VALUES = {
+    "bitwise": "same values, bit for bit",
+    "rounding": "same values, up to rounding",
+    "different": "other values",
+}
+SUMMARY = {
+    "config": "repeatable or not by a setting",
+    "random": "draw random numbers: repeatable when seeded",
+    "uninitialized": "read memory nothing wrote",
+    "unknown": "no rule speaks for these: not known to repeat",
+}
+ALWAYS_SHOWN = ("raises", "switches", "silent")
+
+
+def describe_environment(environment: Environment) -> str:
+    """The environment in a few words: `cuda, torch 2.13.0, strict mode`."""
+    mode = {True: ", strict mode", False: ", default mode", None: ""}[environment.strict]
+    return f"{environment.device}, torch {environment.torch}{mode}"
+
+
+def alert_text(finding: Finding) -> str:
+    """What PyTorch's RuntimeError says first."""
+    return f"RuntimeError: {finding.alert} does not have a deterministic implementation"
+
+
+def place_words(place: Place) -> tuple[str, str]:
+    """Module and lines of a place: `conv1`, `built cnn.py:18, called cnn.py:36`."""
+    lines = [
+        f"{word} {short_line(line)}"
+        for word, line in (("built", place.constructed), ("called", place.called))
+        if line is not None
+    ]
+    if place.count > 1:
+        lines.append(f"{place.count} times")
+    if place.for_inputs:
+        lines.append("only if the input needs a gradient")
+    return place.module or "(the model itself)", ", ".join(lines)
+
+
+def short_line(line: Line) -> str:
+    """file:line, the file relative to the current directory when it lies below it, else its last two names."""
+    path = Path(line.file)
+    if path.is_relative_to(Path.cwd()):
+        return f"{path.relative_to(Path.cwd())}:{line.line}"
+    return f"{'.../' if len(path.parts) > 3 else ''}{'/'.join(path.parts[-2:])}:{line.line}"
+
+
+def summaries(report: Report, shown: Iterable[str]) -> list[str]:
+    """One line for each verdict that was found but is not listed, saying how to list it."""
+    lines = []
+    for verdict, count in report.counts().items():
+        if verdict not in shown:
+            ops = sorted({_packet(finding.op) for finding in report.findings if finding.verdict == verdict})
+            names = ", ".join((ops or sorted(report.unknown))[:4]) + (", ..." if len(ops or report.unknown) > 4 else "")
+            lines.append(f"{verdict}: {count} {'op' if count == 1 else 'ops'} {SUMMARY[verdict]} ({names})")
+    return lines
+
+
+def _packet(op: str) -> str:
+    return op.split(".")[1] if op.startswith("aten.") else op.rpartition(".")[2]
+
+
+def verdict_line(report: Report) -> str:
+    """The report in one sentence."""
+    found = {verdict: count for verdict, count in report.counts().items() if verdict in ALWAYS_SHOWN}
+    total = f"{report.forward_ops + report.backward_ops} ops"
+    split = f"({report.forward_ops} forward, {report.backward_ops} backward)"
+    if not found:
+        return f"Nothing nondeterministic in {total} {split}."
+    each = ", ".join(f"{count} {verdict}" for verdict, count in found.items())
+    return f"{sum(found.values())} of {total} {split} nondeterministic: {each}."

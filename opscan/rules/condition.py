@@ -1,0 +1,160 @@
+"""Conditions of rule rows: a small, closed expression language over the arguments of an op.
+
+An expression is Python syntax restricted to comparisons, arithmetic, subscripts, constants, the names
+of the op's arguments and the functions below. It is checked when the rule file is read and compiled
+once; nothing else can be called or reached from it.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+UNKNOWN = object()
+"""Stands for an argument that was not recorded; a condition that touches it counts as met."""
+
+
+class ConditionError(ValueError):
+    """The expression is not in the language; the message says which part and what is allowed."""
+
+
+class _NotRecorded(Exception):
+    """Raised inside an evaluation that needs an argument nobody recorded."""
+
+
+_ALLOWED_NODES = (
+    ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp, ast.Add, ast.Sub,
+    ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
+    ast.In, ast.NotIn, ast.Is, ast.IsNot, ast.Call, ast.Name, ast.Load, ast.Constant, ast.Subscript, ast.Tuple, ast.List,
+)  # fmt: skip
+
+
+def _dtype_name(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _floating(tensor: Any) -> bool:
+    return bool(tensor.dtype.is_floating_point)
+
+
+def _complex(tensor: Any) -> bool:
+    return bool(tensor.dtype.is_complex)
+
+
+def _quantized(tensor: Any) -> bool:
+    return _dtype_name(tensor).startswith(("qint", "quint"))
+
+
+def _boolean(tensor: Any) -> bool:
+    return _dtype_name(tensor) == "bool"
+
+
+def _integral(tensor: Any) -> bool:
+    return not (_floating(tensor) or _complex(tensor) or _boolean(tensor) or _quantized(tensor))
+
+
+def _size(tensor: Any, dim: int) -> int:
+    return tensor.shape[dim] if tensor.shape else 1
+
+
+def _channels_last(tensor: Any) -> bool:
+    """The strides put channels innermost, over N C H W or N C D H W, and more than one layout is possible."""
+    shape, stride = tensor.shape, tensor.stride
+    if len(shape) not in (4, 5) or shape[1] == 1:
+        return False
+    expected, step = {}, 1
+    for dim in (1, *range(len(shape) - 1, 1, -1), 0):
+        expected[dim] = step
+        step *= shape[dim]
+    return all(size == 1 or stride[dim] == expected[dim] for dim, size in enumerate(shape))
+
+
+TENSOR_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "floating": _floating,
+    "complex": _complex,
+    "integral": _integral,
+    "boolean": _boolean,
+    "quantized": _quantized,
+    "dtype": _dtype_name,
+    "layout": lambda tensor: str(tensor.layout).removeprefix("torch."),
+    "ndim": lambda tensor: len(tensor.shape),
+    "numel": lambda tensor: math.prod(tensor.shape),
+    "size": _size,
+    "shape": lambda tensor: tuple(tensor.shape),
+    "channels_last": _channels_last,
+    "requires_grad": lambda tensor: tensor.requires_grad,
+}
+PLAIN_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "given": lambda value: value is not None,
+    "len": len,
+    "min": min,
+    "max": max,
+    "abs": abs,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "prod": math.prod,
+}
+FACTS = ("read_before_written",)
+"""Functions without arguments: facts about the op's place in the graph, supplied with the arguments."""
+
+_FUNCTIONS = TENSOR_FUNCTIONS | PLAIN_FUNCTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One expression, its argument names, and its compiled form."""
+
+    text: str
+    names: frozenset[str]
+    facts: frozenset[str]
+    code: CodeType
+
+    def holds(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether the expression is true for these arguments; True when it cannot be evaluated.
+
+        Tensors are given as objects with `shape`, `stride`, `dtype`, `layout` and `requires_grad`;
+        facts under their own name. Source of the reading of "cannot be evaluated": rules/README.md.
+        """
+        scope = {name: arguments.get(name, UNKNOWN) for name in self.names}
+        if any(value is UNKNOWN for value in scope.values()):
+            return True
+        scope |= {fact: (lambda value=arguments.get(fact, True): value) for fact in self.facts}
+        try:
+            return bool(eval(self.code, {"__builtins__": {}, **_FUNCTIONS, **scope}))
+        except (TypeError, AttributeError, IndexError, ValueError, ZeroDivisionError):
+            return True
+
+
+def parse_condition(text: str) -> Condition:
+    """Check and compile one expression. Raises ConditionError naming the part that is not allowed."""
+    try:
+        tree = ast.parse(text, mode="eval")
+    except SyntaxError as error:
+        raise ConditionError(f"condition {text!r} is not an expression: {error.msg}") from error
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    for node in ast.walk(tree):
+        _check_node(node, text)
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - called
+    return Condition(
+        text=text,
+        names=frozenset(names),
+        facts=frozenset(called & set(FACTS)),
+        code=compile(tree, "<condition>", "eval"),
+    )
+
+
+def _check_node(node: ast.AST, text: str) -> None:
+    if not isinstance(node, _ALLOWED_NODES):
+        raise ConditionError(f"condition {text!r}: {type(node).__name__} is not part of the condition language")
+    if isinstance(node, ast.Call):
+        if not isinstance(node.func, ast.Name) or node.keywords:
+            raise ConditionError(f"condition {text!r}: only plain calls like numel(self) are allowed")
+        if node.func.id not in _FUNCTIONS and node.func.id not in FACTS:
+            close = difflib.get_close_matches(node.func.id, [*_FUNCTIONS, *FACTS], n=1)
+            meant = f"; did you mean {close[0]}()?" if close else ""
+            raise ConditionError(f"condition {text!r}: unknown function {node.func.id}(){meant}")

@@ -1,0 +1,231 @@
+"""Read rule files: TOML in, a validated Ruleset out. Strings and dicts end here."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from opscan.errors import RulesError
+from opscan.rules.condition import Condition, ConditionError, parse_condition
+from opscan.rules.schema import (
+    DEVICES,
+    DefaultBehaviour,
+    Evidence,
+    EvidenceKind,
+    History,
+    Phase,
+    Replacement,
+    Rule,
+    SameValues,
+    StrictBehaviour,
+)
+
+_ID = re.compile(r"OPS\d{3}")
+_OP = re.compile(r"\w+\.\w+(\.\w+)?")
+_CALL = re.compile(r"\w+(\.\w+)+")
+
+
+def builtin_rules_dir() -> Path:
+    """Where the shipped rows are: beside this file in a wheel, at the top of a checkout otherwise."""
+    packaged = Path(__file__).with_name("data")
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "rules"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """All rules, indexed by what they name: an overload, an overload packet, or a public call."""
+
+    rules: tuple[Rule, ...]
+    by_op: Mapping[str, tuple[Rule, ...]]
+    by_call: Mapping[str, tuple[Rule, ...]]
+
+    def for_op(self, overload: str) -> tuple[Rule, ...]:
+        """Rules that name `overload` (`aten.put_.default`) or its packet (`aten.put_`)."""
+        found = self.by_op.get(overload, ())
+        return found + self.by_op.get(overload.rpartition(".")[0], ())
+
+
+def make_ruleset(rules: Iterable[Rule]) -> Ruleset:
+    """Index the rules. Raises RulesError when two of them share an id."""
+    ordered = sorted(rules, key=lambda rule: rule.id)
+    for one, other in zip(ordered, ordered[1:], strict=False):
+        if one.id == other.id:
+            raise RulesError(
+                f"id {one.id} is used twice", f"{one.source} and {other.source}", "Give one of the two rows a free id."
+            )
+    return Ruleset(
+        tuple(ordered), _index((op, rule) for rule in ordered for op in rule.ops), _index((call, rule) for rule in ordered for call in rule.calls)
+    )
+
+
+def _index(pairs: Iterable[tuple[str, Rule]]) -> dict[str, tuple[Rule, ...]]:
+    table: dict[str, tuple[Rule, ...]] = {}
+    for key, rule in pairs:
+        table[key] = (*table.get(key, ()), rule)
+    return table
+
+
+@lru_cache(maxsize=8)
+def load_rules(directory: Path | None = None) -> Ruleset:
+    """Read every rule file of a folder (the shipped ones by default).
+
+    Raises RulesError naming the file, the id and the likely fix: unknown or missing keys, duplicate
+    ids, unreadable version ranges, conditions outside the language.
+    """
+    folder = directory if directory is not None else builtin_rules_dir()
+    files = sorted(path for path in folder.glob("*.toml") if not path.name.endswith(".cases.toml"))
+    if not files:
+        raise RulesError("no rule files (*.toml) here", str(folder), "Reinstall opscan, or name the folder that holds them.")
+    return make_ruleset(rule for path in files for rule in read_rules(path))
+
+
+def read_rules(path: Path) -> Iterator[Rule]:
+    """The rules of one file, in file order."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RulesError(f"not valid TOML: {error}", path.name, "Fix the syntax at that line.") from error
+    top = _Table(content, path.name)
+    rows = top.rows("rule")
+    top.done()
+    for row in rows:
+        yield _read_rule(row)
+
+
+def _read_rule(row: _Table) -> Rule:
+    row.place = f"{row.place} {row.content.get('id', '(row without id)')}"
+    rule = Rule(
+        id=row.text("id", matching=_ID),
+        title=row.text("title"),
+        phase=row.choice("phase", get_args(Phase)),
+        mechanism=row.text("mechanism"),
+        ops=row.texts("ops", matching=_OP),
+        calls=row.texts("calls", matching=_CALL),
+        params=row.texts("params"),
+        when=row.conditions("when"),
+        at_scale=row.conditions("at_scale"),
+        history=tuple(_read_history(entry) for entry in row.rows("history")),
+        replacements=tuple(_read_replacement(entry) for entry in row.rows("replacement", required=False)),
+        evidence=tuple(_read_evidence(entry) for entry in row.rows("evidence")),
+        source=row.place.split()[0],
+    )
+    row.done()
+    if bool(rule.ops) == bool(rule.calls):
+        raise row.error("names neither ops nor calls, or both", "Give exactly one of `ops` and `calls`.")
+    if rule.calls and not rule.params:
+        raise row.error("has calls but no params", "List the call's parameter names, in order, in `params`.")
+    return rule
+
+
+def _read_history(entry: _Table) -> History:
+    history = History(
+        devices=tuple(entry.choice_of(word, DEVICES, "device") for word in entry.texts("device", required=True)),
+        torch=entry.specifier("torch"),
+        default=entry.choice("default", get_args(DefaultBehaviour)),
+        strict=entry.choice("strict", get_args(StrictBehaviour)),
+        why=entry.text("why"),
+        alert=entry.text("alert", required=False) or None,
+        via=entry.texts("via", matching=_CALL),
+        when=entry.conditions("when"),
+    )
+    entry.done()
+    if (history.strict == "raises") != (history.alert is not None):
+        raise entry.error('has strict = "raises" without an alert, or the reverse', "`alert` is the literal PyTorch prints.")
+    return history
+
+
+def _read_replacement(entry: _Table) -> Replacement:
+    replacement = Replacement(
+        entry.text("name"), entry.choice("same_values", get_args(SameValues)), entry.text("how")
+    )
+    entry.done()
+    return replacement
+
+
+def _read_evidence(entry: _Table) -> Evidence:
+    evidence = Evidence(entry.choice("kind", get_args(EvidenceKind)), entry.text("ref"))
+    entry.done()
+    return evidence
+
+
+class _Table:
+    """One TOML table being read: every key is asked for once, and what is left over is an error."""
+
+    def __init__(self, content: dict[str, Any], place: str) -> None:
+        self.content = content
+        self.place = place
+        self.asked: list[str] = []
+
+    def error(self, what: str, hint: str) -> RulesError:
+        return RulesError(what, self.place, hint)
+
+    def take(self, key: str, kind: type, required: bool) -> Any:
+        self.asked.append(key)
+        if key not in self.content:
+            if required:
+                raise self.error(f"the key `{key}` is missing", f"Add `{key}`; rules/README.md shows a whole row.")
+            return kind()
+        value = self.content[key]
+        if not isinstance(value, kind):
+            raise self.error(f"`{key}` is a {type(value).__name__}", f"It has to be a {kind.__name__}.")
+        return value
+
+    def text(self, key: str, *, required: bool = True, matching: re.Pattern[str] | None = None) -> str:
+        value: str = self.take(key, str, required)
+        if required and not value.strip():
+            raise self.error(f"`{key}` is empty", "Write it, or remove the row.")
+        if matching and value and not matching.fullmatch(value):
+            raise self.error(f"`{key}` is {value!r}", f"It has to look like {matching.pattern}.")
+        return value
+
+    def texts(self, key: str, *, required: bool = False, matching: re.Pattern[str] | None = None) -> tuple[str, ...]:
+        values = self.take(key, list, required)
+        for value in values:
+            if not isinstance(value, str) or (matching and not matching.fullmatch(value)):
+                raise self.error(f"`{key}` holds {value!r}", f"It has to look like {matching.pattern if matching else 'text'}.")
+        return tuple(values)
+
+    def rows(self, key: str, *, required: bool = True) -> list[_Table]:
+        values = self.take(key, list, required)
+        if required and not values:
+            raise self.error(f"`{key}` has no entry", f"Add at least one [[{key}]] table.")
+        return [_Table(value, self.place) for value in values]
+
+    def choice(self, key: str, allowed: tuple[str, ...]) -> Any:
+        return self.choice_of(self.text(key), allowed, key)
+
+    def choice_of(self, value: str, allowed: tuple[str, ...], key: str) -> Any:
+        if value not in allowed:
+            raise self.error(f"`{key}` is {value!r}", f"{_meant(value, allowed)}Allowed: {', '.join(allowed)}.")
+        return value
+
+    def specifier(self, key: str) -> SpecifierSet:
+        text = self.text(key)
+        try:
+            return SpecifierSet(text)
+        except InvalidSpecifier as error:
+            raise self.error(f"`{key}` is {text!r}", 'Write a version range like ">=2.2,<2.8".') from error
+
+    def conditions(self, key: str) -> tuple[Condition, ...]:
+        try:
+            return tuple(parse_condition(text) for text in self.texts(key))
+        except ConditionError as error:
+            raise self.error(str(error), "rules/README.md lists the functions and operators.") from error
+
+    def done(self) -> None:
+        for key in self.content:
+            if key not in self.asked:
+                raise self.error(f"unknown key `{key}`", f"{_meant(key, tuple(self.asked))}Known: {', '.join(self.asked)}.")
+
+
+def _meant(word: str, allowed: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(word, allowed, n=1)
+    return f"Did you mean `{close[0]}`? " if close else ""

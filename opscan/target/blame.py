@@ -1,0 +1,52 @@
+"""Which line of the user's an exception comes from, and the exception in one line."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+_OPSCAN = Path(__file__).resolve().parent.parent
+
+
+@cache
+def _torch_home() -> str:
+    found = find_spec("torch")
+    return str(Path(found.origin).resolve().parent) + "/" if found and found.origin else "<no torch>"
+
+
+@cache
+def _distance(file: str) -> int:
+    """0 for the user's own file, 1 for an installed library's, 2 for Python's, torch's and opscan's own."""
+    if file.startswith(("<frozen", _torch_home())):
+        return 2
+    path = Path(file)
+    if path.is_relative_to(_OPSCAN):
+        return 0 if path.is_relative_to(_OPSCAN / "examples") else 2
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return 1
+    return 2 if path.is_relative_to(sysconfig.get_path("stdlib")) else 0
+
+
+def shown_path(file: str) -> str:
+    """The path relative to the current directory if it lies below it."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
+def user_line(error: BaseException) -> str:
+    """`file:line` of the innermost frame in the user's code, else in an installed library, else ""."""
+    frames = [frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if _distance(frame.filename) < 2]
+    if not frames:
+        return ""
+    frame = min(frames, key=lambda frame: _distance(frame.filename))  # min is stable: the innermost of the nearest
+    return f"{shown_path(frame.filename)}:{frame.lineno}"
+
+
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """`ValueError: message`, the first line only, cut to about `limit` characters."""
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,172 @@
+"""From what the user names to a Target: something to call, and the module in it if there is one.
+
+What the name stands for decides:
+    nn.Module subclass       constructed; required arguments nobody gave are assumed (see `arguments`)
+    class with `__call__`    constructed; the instance is a callable step
+    nn.Module instance       used as is; a method of one is a step on it
+    other callable           a factory or a step, see `_is_factory`
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+
+from torch import nn
+
+from opscan.errors import TargetError
+from opscan.target.arguments import Arguments, Given, assumed_value, fill_arguments, signature_of, unfilled
+from opscan.target.blame import one_line, user_line
+from opscan.target.load import load_object
+from opscan.target.spec import TargetSpec, parse_target
+from opscan.target.wellknown import UNKNOWN
+
+Constructing = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is scanned.
+
+    `call` takes the inputs: `model` itself, or a step. `model` is None for a step that belongs to no module.
+    `assumptions` has a line for each constructor argument nobody gave.
+    """
+
+    label: str
+    call: Callable[..., object]
+    model: nn.Module | None
+    assumptions: tuple[str, ...] = ()
+
+
+def build_target(
+    target: TargetSpec | str, init: Mapping[str, object] | None = None, constructing: Constructing = nullcontext
+) -> Target:
+    """Load what `target` names and make it callable.
+
+    `init` holds constructor arguments (`--init`). `constructing` makes the context the user's constructor runs in; if
+    it fails in there it runs once more without, and that attempt's error counts. Raises TargetError.
+    """
+    spec = parse_target(target) if isinstance(target, str) else target
+    found = load_object(spec)
+    given = Given(spec.text, spec.args, spec.kwargs, init or {})
+    has_arguments = spec.called or bool(init)
+    if isinstance(found, type):
+        return _from_class(found, given, constructing)
+    if isinstance(found, nn.Module):
+        return _from_instance(found, spec, has_arguments)
+    if not callable(found):
+        raise TargetError(f"not a model: {spec.name} is {_kind(found)}", spec.text, _WHAT_FITS)
+    if has_arguments or _is_factory(found):
+        return _from_factory(found, given, constructing, must_be=has_arguments)
+    return Target(spec.text, found, _owner(found))
+
+
+def target_from_object(obj: object, label: str | None = None) -> Target:
+    """A Target for an nn.Module or any callable. Raises TypeError for anything else, and for a class."""
+    if isinstance(obj, type):
+        raise TypeError(f"expected a model or a callable, got the class {obj.__name__}: pass an instance of it")
+    if not callable(obj):
+        raise TypeError(f"expected an nn.Module or a callable, got something {_kind(obj)}")
+    if isinstance(obj, nn.Module):
+        return Target(label or type(obj).__name__, obj, obj)
+    return Target(label or _name(obj), obj, _owner(obj))
+
+
+_DATA_NAMES = {"features", "hidden", "latent", "embedding", "h", "c", "p", "args", "params", "options"}
+_WHAT_FITS = "Name an nn.Module class or instance, a function that returns one, or a callable step."
+
+
+def _from_class(found: type, given: Given, constructing: Constructing) -> Target:
+    if not issubclass(found, nn.Module) and "__call__" not in dir(found):
+        what = f"not a model: {found.__name__} is a class that is neither an nn.Module nor callable"
+        raise TargetError(what, given.text, _WHAT_FITS)
+    arguments = fill_arguments(found, given)
+    made = _construct(found, arguments, given, constructing)
+    if isinstance(made, nn.Module):
+        return Target(given.text, made, made, arguments.assumptions)
+    if not callable(made):
+        raise TargetError(f"not a model: {found.__name__}(...) made something {_kind(made)}", given.text, _WHAT_FITS)
+    return Target(given.text, made, None, arguments.assumptions)
+
+
+def _from_instance(model: nn.Module, spec: TargetSpec, has_arguments: bool) -> Target:
+    if has_arguments:
+        hint = f"Leave the arguments out, or name its class: {spec.module}:{type(model).__name__}(...)"
+        raise TargetError(f"{spec.name} is a model already, it takes no constructor arguments", spec.text, hint)
+    return Target(spec.text, model, model)
+
+
+def _from_factory(found: Callable[..., object], given: Given, constructing: Constructing, must_be: bool) -> Target:
+    """Call the function: what it makes is the model or the step; if it makes neither it is itself the step."""
+    arguments = fill_arguments(found, given)
+    made = _construct(found, arguments, given, constructing)
+    if isinstance(made, nn.Module):
+        return Target(given.text, made, made, arguments.assumptions)
+    if callable(made) and not isinstance(made, type):
+        return Target(given.text, made, _owner(made), arguments.assumptions)
+    if must_be or _returns_module(found):
+        raise TargetError(f"not a model: {given.text} returned something {_kind(made)}", given.text, _WHAT_FITS)
+    return Target(given.text, found, _owner(found))
+
+
+def _is_factory(function: Callable[..., object]) -> bool:
+    """Whether a function named without arguments is to be called for a model.
+
+    It is if it is annotated to return an nn.Module. Annotated to return anything else it is a step. With no
+    annotation it is if each of its required parameters has a well-known constructor name: `make(num_classes)` and
+    `make()` are tried, `train_step(model, batch)` is a step, and so is `step(features)`, whose name is data's as well.
+    """
+    signature = signature_of(function)
+    if signature is None or _returns_module(function):
+        return signature is not None
+    if signature.return_annotation is not signature.empty and not _may_be_model(signature.return_annotation):
+        return False
+    parameters = [signature.parameters[name] for name in unfilled(signature, {})]
+    if any(parameter.name in _DATA_NAMES for parameter in parameters):
+        return False
+    return all(assumed_value(function, parameter) is not UNKNOWN for parameter in parameters)
+
+
+def _returns_module(function: Callable[..., object]) -> bool:
+    signature = signature_of(function)
+    returned = signature.return_annotation if signature else None
+    return isinstance(returned, type) and returned is not inspect.Signature.empty and issubclass(returned, nn.Module)
+
+
+def _may_be_model(annotation: object) -> bool:
+    """An annotation that does not rule a model out: one left as text, `object`, `Any`, a callable."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return isinstance(annotation, str) or annotation is object or any(word in text for word in ("Any", "Callable"))
+
+
+def _construct(
+    function: Callable[..., object], arguments: Arguments, given: Given, constructing: Constructing
+) -> object:
+    """Call the user's constructor inside `constructing()`, and once more outside it if that fails."""
+    with suppress(Exception, SystemExit), constructing():  # whose fault a failure is the plain attempt below tells
+        return function(*arguments.args, **arguments.kwargs)
+    try:
+        return function(*arguments.args, **arguments.kwargs)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        what = f"{_name(function)}{arguments} raised {one_line(error)}"
+        hint = "Give other arguments with --init NAME=VALUE, or name a factory that makes the model: mod:make_model"
+        raise TargetError(what, user_line(error) or given.text, hint) from error
+
+
+def _owner(call: object) -> nn.Module | None:
+    """The module a bound method belongs to."""
+    owner = getattr(call, "__self__", None)
+    return owner if isinstance(owner, nn.Module) else None
+
+
+def _name(function: Callable[..., object]) -> str:
+    return str(getattr(function, "__qualname__", type(function).__name__))
+
+
+def _kind(value: object) -> str:
+    text = repr(value)
+    return f"of type {type(value).__name__}" + (f": {text}" if len(text) <= 40 else "")

@@ -1,0 +1,192 @@
+"""The inputs a target is called with: what `--input`, `--inputs` and the Python API give, as tensors.
+
+    --input WORD   WORD = [NAME=][DTYPE:]SHAPE[<BOUND]     2x3x32x32   float16:2x3   'ids=int64:2x16<1000'   scalar
+
+SHAPE is sizes joined by x, or the word `scalar`. DTYPE is float32 if left out. Integers count up from 0 and start
+again at BOUND (2 if left out); booleans alternate. A word with NAME is a keyword argument, the others are positional.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from opscan.errors import InputError, TargetError
+from opscan.target.blame import one_line, user_line
+from opscan.target.load import load_object
+from opscan.target.spec import parse_target
+
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128),
+        *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
+    )
+}
+GRAMMAR = "Write [NAME=][DTYPE:]SHAPE[<BOUND], for example 2x3x32x32 or 'ids=int64:2x16<1000'."
+DEFAULT_BOUND = 2
+
+_WORD = re.compile(r"(?:(?P<name>[^\W\d]\w*)=)?(?:(?P<dtype>\w+):)?(?P<shape>scalar|\d+(?:x\d+)*)(?:<(?P<bound>\d+))?")
+_PLAIN_WORDS = {"true": True, "false": False, "none": None}
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One tensor: `shape` in elements, `bound` the number of different values of an integer one (None: the default)."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    bound: int | None = None
+    name: str | None = None
+
+    def __str__(self) -> str:
+        """The word that `parse_input` reads back."""
+        name = f"{self.name}=" if self.name else ""
+        dtype = "" if self.dtype == "float32" else f"{self.dtype}:"
+        return f"{name}{dtype}{shown_shape(self.shape)}" + ("" if self.bound is None else f"<{self.bound}")
+
+    @property
+    def is_integer(self) -> bool:
+        dtype = DTYPES[self.dtype]
+        return dtype != torch.bool and not dtype.is_floating_point and not dtype.is_complex
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What to call with. `assumed` says that nobody gave them: they were solved for."""
+
+    args: tuple[object, ...] = ()
+    kwargs: dict[str, object] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+    assumed: bool = False
+
+
+def shown_shape(shape: Iterable[int]) -> str:
+    """`2x3x32x32`, or `scalar`."""
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def flag(spec: InputSpec) -> str:
+    """`--input WORD`, quoted for a shell (`<` has to be)."""
+    return f"--input {shlex.quote(str(spec))}"
+
+
+def parse_input(text: str) -> InputSpec:
+    """Read one `--input` word. Raises InputError quoting it."""
+    match = _WORD.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"cannot read the input {text!r}", "--input", GRAMMAR)
+    dtype = match["dtype"] or "float32"
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype {dtype!r} in {text!r}", "--input", f"Use one of: {', '.join(DTYPES)}.")
+    shape = () if match["shape"] == "scalar" else tuple(map(int, match["shape"].split("x")))
+    spec = InputSpec(shape, dtype, int(match["bound"]) if match["bound"] else None, match["name"])
+    _check_bound(spec, text)
+    return spec
+
+
+def _check_bound(spec: InputSpec, text: str) -> None:
+    if spec.bound is None:
+        return
+    if not spec.is_integer:
+        raise InputError(f"only integers take a bound, not {spec.dtype}: {text!r}", "--input", GRAMMAR)
+    most = torch.iinfo(DTYPES[spec.dtype]).max
+    if not 1 <= spec.bound <= most:
+        raise InputError(f"the bound in {text!r} is not between 1 and {most}", "--input", GRAMMAR)
+
+
+def make_inputs(specs: Iterable[InputSpec]) -> Inputs:
+    """The tensors: floats and complex on the meta device, integers and booleans concrete on the CPU.
+
+    The values are the same each time and no random number is drawn. Raises InputError if a name comes twice.
+    """
+    specs = tuple(specs)
+    names = [spec.name for spec in specs if spec.name]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(f"the input {min(twice)!r} is given twice", "--input", "Give each name once.")
+    args = tuple(_tensor(spec) for spec in specs if not spec.name)
+    kwargs: dict[str, object] = {spec.name: _tensor(spec) for spec in specs if spec.name}
+    guessed = [spec for spec in specs if spec.is_integer and spec.bound is None]
+    notes = tuple(f"{spec}: values 0 and 1 (assumed; --input {shlex.quote(f'{spec}<N')})" for spec in guessed)
+    return Inputs(args, kwargs, notes)
+
+
+def _tensor(spec: InputSpec) -> torch.Tensor:
+    dtype = DTYPES[spec.dtype]
+    if dtype.is_floating_point or dtype.is_complex:
+        return torch.empty(spec.shape, dtype=dtype, device="meta")
+    counted = torch.arange(math.prod(spec.shape), device="cpu")
+    values = counted % 2 == 0 if dtype == torch.bool else counted % (spec.bound or DEFAULT_BOUND)
+    return values.to(dtype).reshape(spec.shape)
+
+
+def parse_init(words: Iterable[str]) -> dict[str, object]:
+    """Read the words of `--init`: `a=1 sizes=(1,2) name=resnet`.
+
+    A value is a Python literal, or true, false or none in any case, or else a plain string. Raises TargetError.
+    """
+    given: dict[str, object] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise TargetError(f"cannot read {word!r}", "--init", "Write NAME=VALUE, for example num_classes=10.")
+        if name.strip() in given:
+            raise TargetError(f"{name.strip()!r} is given twice", "--init", "Give each name once.")
+        given[name.strip()] = _value(value.strip())
+    return given
+
+
+def _value(text: str) -> object:
+    if text.lower() in _PLAIN_WORDS:
+        return _PLAIN_WORDS[text.lower()]
+    try:
+        value: object = ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return text
+    return value
+
+
+def call_batch_maker(text: str) -> Inputs:
+    """The inputs that `--inputs mod:make_batch` names: a value, or a function that makes one.
+
+    A tuple or list is positional arguments, a mapping is keyword arguments, anything else is one argument.
+    Raises TargetError if it cannot be loaded, InputError if the function raises.
+    """
+    spec = parse_target(text)
+    made = load_object(spec)
+    if callable(made) and not isinstance(made, Mapping):
+        try:
+            made = made(*spec.args, **spec.kwargs)
+        except (Exception, SystemExit) as error:
+            what = f"{text} raised {one_line(error)}"
+            raise InputError(what, user_line(error) or "--inputs", "It is called to make one batch.") from error
+    if isinstance(made, Mapping):
+        return _from_mapping(made, InputError(f"{text} made a mapping with keys that are not names", "--inputs"))
+    return Inputs(tuple(made) if isinstance(made, (tuple, list)) else (made,))
+
+
+def inputs_from_object(value: object) -> Inputs:
+    """The inputs given in Python: a tuple of positional arguments, a mapping of keyword arguments, or one tensor.
+
+    They are passed on unchanged. Raises TypeError for anything else.
+    """
+    if isinstance(value, Mapping):
+        return _from_mapping(value, TypeError("the keys of inputs must be argument names"))
+    if isinstance(value, torch.Tensor):
+        return Inputs((value,))
+    if not isinstance(value, tuple):
+        kind = type(value).__name__
+        raise TypeError(f"inputs must be a tuple of arguments, a dict of keyword arguments or a tensor, not {kind}")
+    return Inputs(value)
+
+
+def _from_mapping(value: Mapping[object, object], otherwise: Exception) -> Inputs:
+    if not all(isinstance(name, str) for name in value):
+        raise otherwise
+    return Inputs((), {str(name): argument for name, argument in value.items()})

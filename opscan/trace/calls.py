@@ -1,0 +1,143 @@
+"""Public torch calls, seen before they decompose into ATen ops.
+
+A TorchFunctionMode does three things here: it notes the name of the public function an op comes through, it marks
+calls that a rule names as a whole (composites such as scaled_dot_product_attention), and it keeps devices out
+of the way: `.cuda()` and `device="cuda"` mean nothing to a trace on meta.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from opscan.trace.values import map_tensors, meta_like
+
+_OWNERS = {
+    "torch._C._nn": "torch.nn.functional",
+    "torch._C._fft": "torch.fft",
+    "torch._C._linalg": "torch.linalg",
+    "torch._C._special": "torch.special",
+    "torch.functional": "torch",
+}
+_SAME_TENSOR = {f"torch.Tensor.{name}" for name in ("cuda", "cpu", "mps", "xpu", "pin_memory")}
+_FROM_VALUES = {"torch.tensor", "torch.as_tensor", "torch.asarray"}
+_ACCESSORS = ("__get__", "__set__")
+_names: dict[Any, str] = {}
+
+
+def public_name(func: Any) -> str:
+    """The public name of a function as a TorchFunctionMode sees it: `torch.cumsum`, `torch.Tensor.put_`, ..."""
+    name = _names.get(func)
+    if name is None:
+        name = _names[func] = _find_name(func)
+    return name
+
+
+def _find_name(func: Any) -> str:
+    short: str = getattr(func, "__name__", "")
+    if getattr(func, "__qualname__", "").startswith(("TensorBase.", "Tensor.")):
+        return f"torch.Tensor.{short}"
+    module = getattr(func, "__module__", None) or "torch"
+    owner = _OWNERS.get(module, module)
+    return f"{owner}.{short.removeprefix(owner.rpartition('.')[2] + '_') if module.startswith('torch._C') else short}"
+
+
+class PublicCalls(TorchFunctionMode):
+    """Tells `on_call(name, args, kwargs)` of every outermost public call; what it returns surrounds the call.
+
+    Real tensors that need a gradient and belong to no module (a weight in a closure) are stood in for by meta
+    leaves, one each, because autograd refuses meta gradients for tensors elsewhere.
+    """
+
+    def __init__(
+        self,
+        on_call: Callable[[str, tuple[Any, ...], Mapping[str, Any]], AbstractContextManager[None]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.on_call = on_call or (lambda name, args, kwargs: nullcontext())
+        self.active = False
+        self._stand_ins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "") in _ACCESSORS:
+            return func(*args, **(kwargs or {}))
+        name = public_name(func)
+        if name in _SAME_TENSOR:
+            return args[0]
+        if any(_is_stray(value) for value in args) or (kwargs and any(_is_stray(value) for value in kwargs.values())):
+            args, kwargs = map_tensors(self._stand_in, args), map_tensors(self._stand_in, dict(kwargs or {}))
+        if name == "torch.Tensor.to":
+            args, kwargs = _without_device(args, dict(kwargs or {}))
+            if len(args) == 1 and not kwargs:
+                return args[0]
+        elif kwargs and kwargs.get("device") is not None:
+            keeps_values = name in _FROM_VALUES and not kwargs.get("requires_grad")
+            kwargs = {**kwargs, "device": "cpu" if keeps_values else "meta"}
+        with self.on_call(name, args, kwargs or {}):
+            return func(*args, **kwargs) if kwargs else func(*args)
+
+    def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
+        if not _is_stray(tensor):
+            return tensor
+        _, twin = self._stand_ins.setdefault(id(tensor), (tensor, meta_like(tensor).requires_grad_()))
+        return twin
+
+    @contextmanager
+    def nested(self, names: Iterable[str]) -> Iterator[None]:
+        """See these torch.nn.functional functions also where another torch function calls them.
+
+        Within a call this mode is off, so the names are looked up through wrappers that switch it on again.
+        """
+        module = importlib.import_module("torch.nn.functional")
+        originals = {
+            short: getattr(module, short)
+            for owner, _, short in (name.rpartition(".") for name in names)
+            if owner == "torch.nn.functional" and hasattr(module, short)
+        }
+        for short, original in originals.items():
+            setattr(module, short, self._reentering(original))
+        try:
+            yield
+        finally:
+            for short, original in originals.items():
+                setattr(module, short, original)
+
+    def _reentering(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if torch._C._len_torch_function_stack() and _on_stack(self):
+                return original(*args, **kwargs)
+            with self:
+                return original(*args, **kwargs)
+
+        return call
+
+
+def _on_stack(mode: PublicCalls) -> bool:
+    get = torch._C._get_function_stack_at
+    return any(get(level) is mode for level in range(torch._C._len_torch_function_stack()))
+
+
+def _is_stray(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.requires_grad and value.is_leaf and not value.is_meta
+
+
+def _without_device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """`Tensor.to` arguments with the device taken out; a tensor to be like is only its dtype."""
+    kwargs.pop("device", None)
+    other = kwargs.pop("other", None)
+    if isinstance(other, torch.Tensor):
+        kwargs["dtype"] = other.dtype
+    kept: list[Any] = [args[0]]
+    for value in args[1:]:
+        if isinstance(value, torch.Tensor):
+            kept.append(value.dtype)
+        elif not isinstance(value, str | torch.device) and not (type(value) is int) and value is not None:
+            kept.append(value)
+    return tuple(kept), kwargs

@@ -1,0 +1,202 @@
+"""Run one step of a target once, on meta, and hand back its Trace."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from opscan.errors import TraceError
+from opscan.trace.borrow import Twins, borrowed
+from opscan.trace.calls import PublicCalls
+from opscan.trace.spared import dynamo_spared
+from opscan.trace.graph import Trace
+from opscan.trace.hygiene import unchanged_process
+from opscan.trace.provenance import look_out, recorded_construction
+from opscan.trace.recorder import Recorder
+from opscan.trace.values import Values, map_tensors, meta_like
+
+Mode = Literal["train", "eval"]
+Loss = Callable[..., Any]
+
+
+@contextmanager
+def constructing() -> Iterator[None]:
+    """Build modules without memory for their weights, each remembering the user's line that built it."""
+    with unchanged_process(), dynamo_spared(), recorded_construction(), PublicCalls(), Values():
+        yield
+
+
+@contextmanager
+def _borrowing(roots: Iterable[object], training: bool) -> Iterator[Twins]:
+    with unchanged_process(), dynamo_spared(), borrowed(roots, training) as twins:
+        yield twins
+
+
+@contextmanager
+def on_meta(roots: Iterable[object], training: bool = True) -> Iterator[Twins]:
+    """Run what reaches `roots` on meta, without gradients and unrecorded; all is afterwards as it was."""
+    with _borrowing(roots, training) as twins, torch.no_grad(), PublicCalls(), Values():
+        yield twins
+
+
+def attempt(call: Callable[..., Any], training: bool = True) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
+    """A function that runs the forward alone on meta, returns its output, and raises what the model raises."""
+
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with on_meta([call, args, kwargs], training) as twins:
+            return call(*twins.swap(args), **twins.swap(kwargs))
+
+    return run
+
+
+def trace_target(
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    loss: Loss | None = None,
+    mode: Mode = "train",
+    input_grad: bool = False,
+    watched: frozenset[str] = frozenset(),
+    assumed_sizes: bool = False,
+) -> Trace:
+    """Trace forward, loss and backward of one call of a module or of a callable step.
+
+    In eval mode the forward alone is traced, without gradients. With `input_grad` floating inputs need a gradient, as
+    they do when the module is part of a larger model. The model, its gradients and buffers, and the process are
+    afterwards as they were. `watched` are public functions to be recorded as CompositeCall.
+    Raises TraceError when the target's own code fails, naming the user's line.
+    """
+    training = mode == "train"
+    recorder = Recorder(watched)
+    calls = PublicCalls(recorder.on_call)
+    assumptions: list[str] = []
+    with _borrowing([call, args, dict(kwargs), loss], training) as twins, ExitStack() as stack:
+        held = twins.swap(args), twins.swap(dict(kwargs))
+        if input_grad and training:
+            held = map_tensors(_as_activation, held[0]), map_tensors(_as_activation, held[1])
+        stack.callback(recorder.forget_tensors)
+        _add_inputs(recorder, call, *held)
+        stack.enter_context(recorder.watching_modules(_roots(call, *held)))
+        stack.enter_context(calls.nested(watched))
+        stack.enter_context(torch.set_grad_enabled(training))
+        stack.enter_context(_user_errors("forward"))
+        with calls, recorder:
+            outputs = call(*held[0], **held[1])
+            if loss is not None:
+                recorder.loss = True
+                outputs = loss(outputs)
+        if training:
+            _run_backward(recorder, calls, outputs, assumptions)
+    return Trace(
+        graph=recorder.graph,
+        composites=tuple(recorder.composites),
+        autograd_nodes=recorder.autograd_nodes,
+        inventions=tuple(recorder.inventions),
+        assumptions=tuple(assumptions),
+        assumed_sizes=assumed_sizes,
+    )
+
+
+def _as_activation(tensor: torch.Tensor) -> torch.Tensor:
+    """A floating input as a layer before would hand it in: it needs a gradient and is no leaf, so in-place ops may change it."""
+    if not (tensor.is_meta and (tensor.is_floating_point() or tensor.is_complex())):
+        return tensor
+    with torch.enable_grad():
+        return tensor.detach().requires_grad_().clone()
+
+
+def _roots(call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, nn.Module]:
+    """The modules whose submodules get paths: the model itself without a prefix, others under the argument's name."""
+    if isinstance(call, nn.Module):
+        return {"": call}
+    owner = getattr(call, "__self__", None)
+    found = {"": owner} if isinstance(owner, nn.Module) else {}
+    named = {**{f"args[{position}]": value for position, value in enumerate(args)}, **kwargs}
+    return found | {name: value for name, value in named.items() if isinstance(value, nn.Module)}
+
+
+def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    for prefix, root in _roots(call, args, kwargs).items():
+        for name, tensor in (*root.named_parameters(), *root.named_buffers()):
+            recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, weight=tensor.requires_grad)
+    for name, value in (*((f"input_{position}", value) for position, value in enumerate(args)), *kwargs.items()):
+        if isinstance(value, torch.Tensor):
+            recorder.add_input(name, value)
+
+
+def _run_backward(recorder: Recorder, calls: PublicCalls, outputs: Any, assumptions: list[str]) -> None:
+    """Feed a dense gradient into every output that has a history; a scalar output is taken for the loss.
+
+    `.sum()` would feed expanded gradients: strides no real loss produces, which hide reordering.
+    """
+    roots = [tensor for tensor in _loss_or_outputs(outputs) if tensor.grad_fn is not None]
+    if not roots:
+        return
+    gradients = [meta_like(root).contiguous() for root in roots]
+    for position, gradient in enumerate(gradients):
+        recorder.add_input(f"grad_output_{position}", gradient)
+    if not (len(roots) == 1 and roots[0].numel() == 1):
+        assumptions.append("backward: a dense gradient was fed into each output (--loss gives a loss function)")
+    with calls, recorder:
+        torch.autograd.backward(roots, gradients)
+
+
+def _loss_or_outputs(outputs: Any) -> list[torch.Tensor]:
+    """The tensors to differentiate: a `loss` the output carries, or else every tensor in it."""
+    loss = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", None)
+    if isinstance(loss, torch.Tensor) and loss.grad_fn is not None:
+        return [loss]
+    found: list[torch.Tensor] = []
+    _collect(outputs, found, set())
+    return found
+
+
+def _collect(value: Any, found: list[torch.Tensor], seen: set[int]) -> None:
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, torch.Tensor):
+        found.append(value)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            _collect(item, found, seen)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _collect(item, found, seen)
+    elif hasattr(value, "__dataclass_fields__"):
+        for name in value.__dataclass_fields__:
+            _collect(getattr(value, name), found, seen)
+
+
+@contextmanager
+def _user_errors(phase: str) -> Iterator[None]:
+    """Turn what the target raises into one TraceError that names the user's line."""
+    try:
+        yield
+    except (TraceError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise TraceError(
+            f"{type(error).__name__}: {_first_line(error)}",
+            _where(error) or phase,
+            "The model fails on these inputs; give others with --input or --inputs, or fix the model.",
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or ["(no message)"])[0]
+
+
+def _where(error: BaseException) -> str:
+    """file:line of the innermost frame of the user's code on the error's traceback."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        place, _ = look_out(frame)
+        if place is not None and place.file == frame.f_code.co_filename:
+            return f"{place.file}:{line}"
+    return ""

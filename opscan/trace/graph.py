@@ -1,0 +1,132 @@
+"""What a trace is made of: one torch.fx.Graph at ATen level, forward, loss and backward in order.
+
+Every call_function node carries, under `node.meta["opscan"]`, the OpCall that says where it came from,
+and under `node.meta["tensors"]` what it returned. Public composite calls that decompose before ATen
+(scaled_dot_product_attention, lstm) stand beside the graph as CompositeCall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import fx
+
+Phase = Literal["forward", "loss", "backward"]
+
+
+class SourceLine(NamedTuple):
+    """A place in source code; `file` as Python knows it (a notebook cell has a name, but no file)."""
+
+    file: str
+    line: int
+
+
+class TensorInfo(NamedTuple):
+    """What is known of a tensor without keeping it: sizes in elements, no values; equal `storage` shares memory."""
+
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+    layout: torch.layout
+    requires_grad: bool
+    storage: int
+
+
+class ModuleSite(NamedTuple):
+    """A module of the model: its first name in `named_modules()` order, its class, and where it was built."""
+
+    path: str
+    type: str
+    constructed: SourceLine | None
+
+
+class OpCall(NamedTuple):
+    """Provenance of one ATen op.
+
+    `public` is the chain of public torch functions it came through, outermost first. `cause` is, for an op
+    of the backward pass, the forward node whose autograd node ran it; module and lines are then the cause's.
+    `composite` indexes `Trace.composites`. `grad_args` has bit i set when positional argument i needs a gradient.
+    """
+
+    phase: Phase
+    module: ModuleSite | None
+    called: SourceLine | None
+    public: tuple[str, ...]
+    sequence_nr: int | None
+    cause: fx.Node | None
+    composite: int | None
+    grad_args: int
+
+
+class CompositeCall(NamedTuple):
+    """A call of a public function that a rule names as a whole; tensors stand in it as TensorInfo."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    phase: Phase
+    module: ModuleSite | None
+    called: SourceLine | None
+
+
+class Invention(NamedTuple):
+    """A value that hangs on weights or activations, and so had to be made up for the trace to go on."""
+
+    op: str
+    called: SourceLine | None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One step of a model, as it was run once.
+
+    `autograd_nodes` names the autograd node of each sequence number that ran in backward.
+    `assumed_sizes` is True when opscan chose the inputs, so thresholds on sizes cannot be judged.
+    """
+
+    graph: fx.Graph
+    composites: tuple[CompositeCall, ...]
+    autograd_nodes: Mapping[int, str]
+    inventions: tuple[Invention, ...]
+    assumptions: tuple[str, ...]
+    assumed_sizes: bool
+
+    def ops(self) -> list[fx.Node]:
+        """The ATen ops in the order they ran."""
+        return [node for node in self.graph.nodes if "opscan" in node.meta]
+
+
+def serves_weights(trace: Trace) -> frozenset[fx.Node]:
+    """The nodes whose value hangs on a weight, a tensor of the model that needs a gradient.
+
+    The backward of any other op runs only when the model's inputs need a gradient. Memory is followed too: what was
+    written into a buffer is read from all its views.
+    """
+    nodes: set[fx.Node] = set()
+    storages: set[int] = set()
+    for node in trace.graph.nodes:
+        if node.op == "placeholder":
+            serves = "weight" in node.meta
+        else:
+            serves = any(each in nodes or not storages.isdisjoint(storages_of(each)) for each in node.all_input_nodes)
+        if serves:
+            nodes.add(node)
+            storages.update(storages_of(node))
+    return frozenset(nodes)
+
+
+def storages_of(node: fx.Node) -> tuple[int, ...]:
+    """The memory a node's results lie in; equal numbers share memory."""
+    infos = node.meta.get("tensors")
+    if isinstance(infos, TensorInfo):
+        return (infos.storage,)
+    return tuple(info.storage for info in infos or () if info is not None)
+
+
+def call_of(node: fx.Node) -> OpCall:
+    """The provenance of a call_function node."""
+    call: OpCall = node.meta["opscan"]
+    return call

@@ -1,0 +1,49 @@
+"""Leave the process as it was: random numbers, determinism flags, defaults and warning filters."""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def unchanged_process() -> Iterator[None]:
+    """Restore, value by value, all process-wide state a trace touches, however it ends.
+
+    Inside, strict mode is off (a trace shows the default path; rules say what strict mode does), and the cyclic
+    garbage collector rests: a trace creates many small objects and frees none of them.
+    """
+    strict = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn
+    cudnn_flags = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic)
+    dtype, grad, collecting = torch.get_default_dtype(), torch.is_grad_enabled(), gc.isenabled()
+    cpu_rng, python_rng = torch.get_rng_state(), random.getstate()
+    cuda_rng = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    numpy_random = sys.modules.get("numpy.random")
+    numpy_rng = numpy_random.get_state() if numpy_random else None
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch._C._set_deterministic_algorithms(False)
+            yield
+    finally:
+        torch._C._set_deterministic_algorithms(strict, warn_only=warn_only)
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = cudnn_flags
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        torch.set_rng_state(cpu_rng)
+        random.setstate(python_rng)
+        if cuda_rng is not None:
+            torch.cuda.set_rng_state_all(cuda_rng)
+        if numpy_random:
+            numpy_random.set_state(numpy_rng)
+        if collecting:
+            gc.enable()

@@ -1,0 +1,267 @@
+"""The dispatch mode that writes the graph: one node per ATen op, with its provenance."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+from opscan.trace.graph import CompositeCall, Invention, ModuleSite, OpCall, Phase, SourceLine, TensorInfo
+from opscan.trace.provenance import construction_site, look_out
+from opscan.trace.values import Values, map_tensors, traits_of
+
+_NODE = "_opscan_node"
+"""Attribute that ties a tensor to the index of the node it came from; an index, so that copies of tensors are harmless."""
+
+_graph_task = torch._C._current_graph_task_id
+_autograd_node = torch._C._current_autograd_node
+_next_sequence_nr = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
+
+
+def tensor_info(tensor: torch.Tensor, storage: int = 0) -> TensorInfo:
+    """Sizes, strides (in elements), dtype and layout of a tensor that lies in the memory numbered `storage`."""
+    strided = tensor.layout is torch.strided
+    stride = tensor.stride() if strided else ()
+    return TensorInfo(tensor.shape, stride, tensor.dtype, tensor.layout, tensor.requires_grad, storage)
+
+
+class Recorder(Values):
+    """Runs ops as Values does and records each as a node.
+
+    `watched` are the public calls to be recorded as composites.
+    """
+
+    def __init__(self, watched: frozenset[str]) -> None:
+        super().__init__(self._note_invention)
+        self.graph = fx.Graph()
+        self.composites: list[CompositeCall] = []
+        self.inventions: list[Invention] = []
+        self.autograd_nodes: dict[int, str] = {}
+        self.loss = False
+        self._watched = watched
+        self._nodes: list[fx.Node] = []
+        self._by_storage: dict[int, tuple[fx.Node, int]] = {}
+        self._by_sequence: dict[int, fx.Node] = {}
+        self._last_sequence_nr = _next_sequence_nr() - 1
+        self._previous_op: fx.Node | None = None
+        self._composite: int | None = None
+        self._public: tuple[str, ...] = ()
+        self._modules: list[ModuleSite] = []
+        self._marked: list[torch.Tensor] = []
+
+    # -- tensors the graph starts from
+
+    def add_input(self, name: str, tensor: torch.Tensor, weight: bool = False) -> None:
+        """Make a placeholder node for a tensor that no recorded op produced; `weight` says the model learns it."""
+        first = next(iter(self.graph.nodes), None)
+        with self.graph.inserting_before(first) if first is not None and self._nodes else _nowhere():
+            node = self.graph.placeholder(name)
+        if weight:
+            node.meta["weight"] = True
+        self._place(tensor, node, fresh=False)
+        self._marked.append(tensor)
+
+    def forget_tensors(self) -> None:
+        """Take the marks off tensors that outlive the trace."""
+        for tensor in self._marked:
+            tensor.__dict__.pop(_NODE, None)
+        self._marked.clear()
+
+    def _mark(self, tensor: torch.Tensor, node: fx.Node) -> None:
+        tensor.__dict__[_NODE] = len(self._nodes)
+        self._nodes.append(node)
+
+    def _node_of(self, tensor: torch.Tensor) -> fx.Node:
+        index = tensor.__dict__.get(_NODE)
+        if index is not None:
+            return self._nodes[index]
+        if tensor.is_meta and tensor.layout is torch.strided:  # autograd hands saved tensors back as new objects
+            found = self._by_storage.get(tensor.untyped_storage()._cdata)
+            if found is not None:
+                return found[0]
+        self.add_input("constant", tensor)  # the model made or holds it without torch having dispatched an op for it
+        return self._nodes[-1]
+
+    # -- modules and public calls around the ops
+
+    @contextmanager
+    def watching_modules(self, roots: Mapping[str, nn.Module]) -> Iterator[None]:
+        """Follow which module of `roots` is running; a submodule's path starts with its root's name, if it has one."""
+        sites = {
+            id(module): (root, prefix, path)
+            for prefix, root in roots.items()
+            for path, module in root.named_modules()
+        }
+        known: dict[int, ModuleSite] = {}
+
+        def enter(module: nn.Module, inputs: Any) -> None:
+            site = known.get(id(module))
+            if site is None:
+                site = known[id(module)] = _module_site(module, sites.get(id(module)))
+            self._modules.append(site)
+
+        def leave(module: nn.Module, inputs: Any, outputs: Any) -> None:
+            self._modules.pop()
+
+        handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextmanager
+    def on_call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[None]:
+        """Surround a public torch call: its ops carry its name, and are children of it if it is watched."""
+        outer_public, outer_composite = self._public, self._composite
+        self._public = (*outer_public, name)
+        if name in self._watched and outer_composite is None:
+            self._composite = len(self.composites)
+            self.composites.append(self._composite_call(name, args, kwargs))
+        try:
+            yield
+        finally:
+            self._public, self._composite = outer_public, outer_composite
+
+    def _composite_call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> CompositeCall:
+        called, _ = look_out(sys._getframe(3))
+        module = self._modules[-1] if self._modules else None
+        infos = map_tensors(tensor_info, args), map_tensors(tensor_info, dict(kwargs))
+        return CompositeCall(name, *infos, self._phase(), module, called)
+
+    def _phase(self) -> Phase:
+        if _graph_task() != -1:
+            return "backward"
+        return "loss" if self.loss else "forward"
+
+    def _note_invention(self, func: Any) -> None:
+        called, _ = look_out(sys._getframe(2))
+        self.inventions.append(Invention(str(func), called))
+
+    # -- ops
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        with torch._C.DisableTorchFunction():
+            node = self._record(func, args, kwargs or {})
+            result = self.run(func, args, dict(kwargs) if kwargs else {})
+            self._record_result(node, result)
+            return result
+
+    def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> fx.Node:
+        grad_args = 0
+        node_args = []
+        for position, value in enumerate(args):
+            if isinstance(value, torch.Tensor):
+                if value.requires_grad:
+                    grad_args |= 1 << position
+                node_args.append(self._node_of(value))
+            elif (type(value) is list or type(value) is tuple) and any(isinstance(item, torch.Tensor) for item in value):
+                if any(item.requires_grad for item in value if item is not None):
+                    grad_args |= 1 << position
+                node_args.append([item if item is None else self._node_of(item) for item in value])
+            else:
+                node_args.append(value)
+        node = self.graph.create_node("call_function", func, name=traits_of(func).name)
+        node.args = tuple(node_args)  # set after the fact: create_node would walk them a second time
+        if kwargs:
+            node.kwargs = map_tensors(self._node_of, dict(kwargs))
+        node.meta["opscan"] = self._provenance(node, grad_args)
+        self._previous_op = node
+        return node
+
+    def _provenance(self, node: fx.Node, grad_args: int) -> OpCall:
+        called, functions = look_out(sys._getframe(3))
+        public = _merged(self._public, functions)
+        backward = _autograd_node()
+        if backward is None:
+            return self._forward_call(node, called, public, grad_args)
+        sequence_nr = backward._sequence_nr()
+        self.autograd_nodes.setdefault(sequence_nr, backward.name())
+        cause = self._by_sequence.get(sequence_nr)
+        if grad_args:
+            self._own_sequence_numbers(node, grad_args)
+        if cause is None or self._modules:  # accumulation of gradients; or a forward run again by a checkpoint
+            module = self._modules[-1] if self._modules else None
+            return OpCall("backward", module, called, public, sequence_nr, cause, self._composite, grad_args)
+        origin: OpCall = cause.meta["opscan"]
+        composite = origin.composite if self._composite is None else self._composite
+        return OpCall(
+            "backward", origin.module, origin.called, origin.public, sequence_nr, cause, composite, grad_args
+        )
+
+    def _forward_call(
+        self, node: fx.Node, called: SourceLine | None, public: tuple[str, ...], grad_args: int
+    ) -> OpCall:
+        sequence_nr = self._own_sequence_numbers(node, grad_args)
+        module = self._modules[-1] if self._modules else None
+        return OpCall(self._phase(), module, called, public, sequence_nr, None, self._composite, grad_args)
+
+    def _own_sequence_numbers(self, node: fx.Node, grad_args: int) -> int | None:
+        """Tie the autograd nodes made since the last op to the op that made them.
+
+        Autograd makes an op's node right before dispatching it, so the newest one is this op's if the op has an
+        argument that needs a gradient; older ones (an in-place op on a view makes one after the fact) are the
+        previous op's.
+        """
+        newest = _next_sequence_nr() - 1
+        if newest == self._last_sequence_nr:
+            return None
+        previous = self._previous_op or node
+        for number in range(self._last_sequence_nr + 1, newest):
+            self._by_sequence[number] = previous
+        self._by_sequence[newest] = node if grad_args else previous
+        self._last_sequence_nr = newest
+        return newest if grad_args else None
+
+    def _record_result(self, node: fx.Node, result: Any) -> None:
+        fresh = traits_of(node.target).pure
+        if isinstance(result, torch.Tensor):
+            self._place(result, node, fresh)
+        elif isinstance(result, list | tuple):
+            node.meta["tensors"] = tuple(
+                self._place(item, self._getitem(node, index), fresh) if isinstance(item, torch.Tensor) else None
+                for index, item in enumerate(result)
+            )
+
+    def _getitem(self, node: fx.Node, index: int) -> fx.Node:
+        return self.graph.create_node("call_function", operator.getitem, (node, index))
+
+    def _place(self, tensor: torch.Tensor, node: fx.Node, fresh: bool) -> TensorInfo:
+        """Tie a tensor to its node. `fresh` memory gets a number of its own; other memory may be known already."""
+        self._mark(tensor, node)
+        number = len(self._nodes)
+        if tensor.layout is torch.strided:
+            address = tensor.untyped_storage()._cdata
+            if not fresh and address in self._by_storage:
+                number = self._by_storage[address][1]
+            self._by_storage[address] = (node, number)
+        info = node.meta["tensors"] = tensor_info(tensor, number)
+        return info
+
+
+@contextmanager
+def _nowhere() -> Iterator[None]:
+    yield
+
+
+def _merged(called: tuple[str, ...], passed: tuple[str, ...]) -> tuple[str, ...]:
+    """One chain of public functions, outermost first: the intercepted call, then the functions on the stack below it."""
+    if not passed:
+        return called
+    return called if called and called[-1] == passed[0] and len(passed) == 1 else tuple(dict.fromkeys(called + passed))
+
+
+def _module_site(module: nn.Module, found: tuple[nn.Module, str, str] | None) -> ModuleSite:
+    if found is None:
+        return ModuleSite("", type(module).__name__, None)
+    root, prefix, path = found
+    full = ".".join(part for part in (prefix, path) if part)
+    return ModuleSite(full, type(module).__name__, construction_site(root, path))

@@ -1,0 +1,280 @@
+"""How an op is run without its data: what is known is concrete, what hangs on weights or activations is on meta.
+
+# Note [Known and unknown values]
+A tensor is *known* when its values follow from constants and integer inputs alone: token ids, masks, positions,
+`arange`, literals. Known tensors live on the CPU and are computed for real, so `.item()`, `nonzero` and `if mask.any()`
+work on them. Everything else lives on the meta device: sizes without values. An op with an unknown argument runs on
+meta (its known arguments are lent to it as meta twins). Only an op whose result's size or value hangs on unknown data
+(tags `data_dependent_output`, `dynamic_output_shape`), or which has no meta kernel, runs on the CPU on made-up values:
+ones for floating tensors, True for masks, zero for integers, which are all valid as an index, a mask or a weight.
+Each such value is recorded as an Invention.
+
+# Note [Remembered shapes]
+A meta kernel written in Python costs some 50 to 200 us, and models repeat their layers. So the sizes, strides and dtypes
+an op returned are remembered by the op and the sizes, strides, dtypes and scalars it was given, for ops whose schema
+has no alias and no mutation: for these, the same question has the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+KNOWN_FLOAT_NUMEL = 1 << 16
+"""Known floating tensors above this many elements go to meta: nothing decides by them, and they would cost memory."""
+
+_META = torch.device("meta")
+_CPU = torch.device("cpu")
+_CONSTANT_FACTORIES = {"aten::arange", "aten::linspace", "aten::logspace", "aten::scalar_tensor"}
+_INTEGER_FACTORIES = {"aten::arange", "aten::randint", "aten::randperm", "aten::tril_indices", "aten::triu_indices"}
+_LIKE_FACTORIES = ("new_", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like")
+
+
+class Traits(NamedTuple):
+    """What of an overload decides how it is run; read once per overload. `name` has no namespace."""
+
+    name: str
+    data_dependent: bool
+    index: bool
+    device: bool
+    like: bool
+    pure: bool
+
+
+_traits: dict[Any, Traits] = {}
+
+
+def traits_of(func: Any) -> Traits:
+    """The traits of an OpOverload (or of a higher-order operator, which has none)."""
+    found = _traits.get(func)
+    if found is None:
+        schema = getattr(func, "_schema", None)
+        tags = getattr(func, "tags", ())
+        name = schema.name.partition("::")[2] if schema else ""
+        found = _traits[func] = Traits(
+            name=name or str(func),
+            data_dependent=torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags,
+            index=name in ("index", "_unsafe_index"),
+            device=schema is not None and any(argument.name == "device" for argument in schema.arguments),
+            like=name.startswith(_LIKE_FACTORIES),
+            pure=schema is not None and all(each.alias_info is None for each in (*schema.arguments, *schema.returns)),
+        )
+    return found
+
+
+def _question(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
+    """All that decides what a pure op returns on meta; None when that is more than sizes, dtypes and scalars."""
+    key: list[Any] = [func]
+    if kwargs:
+        args = (*args, *kwargs, *kwargs.values())
+    for value in args:
+        if isinstance(value, torch.Tensor):
+            if value.layout is not torch.strided or value.is_complex():
+                return None
+            key.append((value.shape, value.stride(), value.dtype))
+        elif type(value) in (list, tuple):
+            if not all(type(item) in (int, bool) for item in value):
+                return None
+            key.append(tuple(value))
+        else:
+            key.append((type(value), value))
+    return tuple(key)
+
+
+def _answer(result: Any) -> Any:
+    """What to remember of a result: sizes, strides and dtype of one tensor or of several; None to remember nothing."""
+    if type(result) is torch.Tensor:
+        return (result.shape, result.stride(), result.dtype) if result.layout is torch.strided else None
+    if type(result) is tuple and all(type(item) is torch.Tensor for item in result):
+        return [(item.shape, item.stride(), item.dtype) for item in result]
+    return None
+
+
+def _from_answer(answer: Any) -> Any:
+    if type(answer) is list:
+        return tuple(_from_answer(item) for item in answer)
+    shape, stride, dtype = answer
+    return torch.empty_strided(shape, stride, dtype=dtype, device=_META)
+
+
+def tensors_in(values: Any, found: list[torch.Tensor]) -> None:
+    """Collect the tensors of an argument list, lists and tuples included, in order."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            tensors_in(value, found)
+
+
+def map_tensors(change: Callable[[torch.Tensor], Any], value: Any) -> Any:
+    """The same nested lists, tuples and dicts with every tensor changed."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(map_tensors(change, item) for item in value))
+    if type(value) in (list, tuple):
+        return type(value)(map_tensors(change, item) for item in value)
+    if type(value) is dict:
+        return {key: map_tensors(change, item) for key, item in value.items()}
+    return value
+
+
+def meta_like(tensor: torch.Tensor) -> torch.Tensor:
+    """A meta tensor with the sizes, strides and dtype of `tensor`, and nothing of its history."""
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        return tensor.detach().to(_META)
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=_META)
+
+
+def _is_real_valued(dtype: torch.dtype) -> bool:
+    return dtype.is_floating_point or dtype.is_complex
+
+
+def _made_up(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.device.type != "meta":
+        return tensor
+    fill = torch.ones if _is_real_valued(tensor.dtype) or tensor.dtype == torch.bool else torch.zeros
+    return fill(tensor.shape, dtype=tensor.dtype)
+
+
+class Values(TorchDispatchMode):
+    """Runs every op in the regime of Note [Known and unknown values].
+
+    `invented` is called with the op each time a value had to be made up.
+    """
+
+    def __init__(self, invented: Callable[[Any], None] = lambda op: None) -> None:
+        super().__init__()
+        self.invented = invented
+        self._remembered: dict[tuple[Any, ...], Any] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # see Note [Sparing torch._dynamo]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        with torch._C.DisableTorchFunction():  # what kernels written in Python call is not the model's
+            return self.run(func, args, dict(kwargs) if kwargs else {})
+
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one op and return what the model goes on with."""
+        tensors: list[torch.Tensor] = []
+        tensors_in(args, tensors)
+        if kwargs:
+            tensors_in(kwargs.values(), tensors)
+        if not tensors:
+            return _run_factory(func, args, kwargs)
+        unknown = known = False
+        for tensor in tensors:
+            if tensor.is_meta:
+                unknown = True
+            else:
+                known = True
+        if not unknown:
+            return _run_known(func, args, kwargs, tensors)
+        traits = traits_of(func)
+        if traits.data_dependent and (not traits.index or _has_mask(args)):
+            return self._run_invented(func, args, kwargs)
+        if traits.device and kwargs.get("device") is not None:
+            kwargs["device"] = _META
+        if known:
+            return self._run_lent(func, args, kwargs)
+        question = _question(func, args, kwargs) if traits.pure else None
+        answer = self._remembered.get(question) if question is not None else None
+        if answer is not None:
+            return _from_answer(answer)
+        try:
+            result = func(*args, **kwargs)
+        except NotImplementedError:
+            return self._run_invented(func, args, kwargs)
+        if question is not None:
+            self._remembered[question] = _answer(result)
+        return result
+
+    def _run_lent(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run on meta, with known arguments replaced by meta twins; what aliases a twin is its original again."""
+        originals: dict[int, torch.Tensor] = {}
+
+        def lend(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.is_meta:
+                return tensor
+            twin = meta_like(tensor)
+            originals[id(twin)] = tensor
+            return twin
+
+        lent_args, lent_kwargs = map_tensors(lend, args), map_tensors(lend, kwargs)
+        try:
+            result = func(*lent_args, **lent_kwargs)
+        except NotImplementedError:
+            return self._run_invented(func, args, kwargs)
+        return map_tensors(lambda tensor: originals.get(id(tensor), tensor), result)
+
+    def _run_invented(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run on the CPU with made-up values where there are none; floating results go back to meta."""
+        if traits_of(func).data_dependent and _hangs_on_unknown(args):
+            self.invented(func)
+        originals: dict[int, torch.Tensor] = {}
+
+        def invent(tensor: torch.Tensor) -> torch.Tensor:
+            value = _made_up(tensor)
+            originals[id(value)] = tensor
+            return value
+
+        kwargs = {**kwargs, "device": _CPU} if kwargs.get("device") is not None else kwargs
+        real_args, real_kwargs = map_tensors(invent, args), map_tensors(invent, kwargs)
+        result = func(*real_args, **real_kwargs)
+        if func is torch.ops.aten._local_scalar_dense.default and type(result) is int:
+            return 1  # a length or a count of zero would empty what follows
+        return map_tensors(lambda tensor: originals.get(id(tensor), _unknown_if_real(tensor)), result)
+
+
+def _unknown_if_real(tensor: torch.Tensor) -> torch.Tensor:
+    return meta_like(tensor) if _is_real_valued(tensor.dtype) else tensor
+
+
+def _hangs_on_unknown(args: tuple[Any, ...]) -> bool:
+    """Whether an integer or mask argument is unknown, or the values themselves are asked for (`.item()`)."""
+    tensors: list[torch.Tensor] = []
+    tensors_in(args, tensors)
+    deciding = [tensor for tensor in tensors if not _is_real_valued(tensor.dtype)]
+    return not deciding or any(tensor.is_meta for tensor in deciding)
+
+
+def _has_mask(args: tuple[Any, ...]) -> bool:
+    return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
+
+
+def _run_factory(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if traits_of(func).device:
+        kwargs["device"] = _CPU if _makes_known(func, args, kwargs) else _META
+        if kwargs.get("pin_memory"):
+            kwargs["pin_memory"] = False
+    return func(*args, **kwargs)
+
+
+def _makes_known(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    name, dtype = func._schema.name, kwargs.get("dtype")
+    if name in _CONSTANT_FACTORIES:
+        return True
+    if dtype is not None:
+        return not _is_real_valued(dtype)
+    if name == "aten::full":
+        return isinstance(args[1], int)
+    return name in _INTEGER_FACTORIES
+
+
+def _run_known(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]) -> Any:
+    traits = traits_of(func)
+    if traits.device and kwargs.get("device") is not None:
+        kwargs["device"] = _CPU
+    result = func(*args, **kwargs)
+    if type(result) is torch.Tensor and _is_real_valued(result.dtype):
+        if traits.like or result.numel() > KNOWN_FLOAT_NUMEL:
+            return result if any(result is tensor for tensor in tensors) else meta_like(result)
+    return result
+

@@ -1,0 +1,242 @@
+"""The search for inputs, on the little models of `zoo`."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from opscan.errors import InputError
+from opscan.target.build import Target, target_from_object
+from opscan.target.clues import mismatch_in, nearer_sizes
+from opscan.target.inputs import Inputs, parse_input
+from opscan.target.solve import solve_inputs
+
+from . import zoo
+
+SOLVED = {
+    zoo.Cnn: ["2x3x32x32"],
+    zoo.CnnNoPadding: ["2x3x32x32"],
+    zoo.CnnViews: ["2x3x32x32"],
+    zoo.LeNet: ["2x1x28x28"],
+    zoo.HeadFirst: ["2x1x48x48"],
+    zoo.Mlp: ["2x784"],
+    zoo.MnistUnpacks: ["2x1x28x28"],
+    zoo.StepsMlp: ["2x16x24"],
+    zoo.Signal: ["2x1x187"],
+    zoo.Video: ["2x3x16x16x16"],
+    zoo.Generator: ["2x100x1x1"],
+    zoo.LstmTagger: ["int64:2x16<50"],
+    zoo.Gpt: ["int64:2x8<65"],
+    zoo.Bag: ["int64:16<100", "int64:2<2"],
+    zoo.Bag2d: ["int64:2x16<100"],
+    zoo.RowsGru: ["16x2x28"],
+    zoo.FlatRnn: ["2x12x6"],
+    zoo.Attention: ["2x16x32", "2x16x32", "2x16x32"],
+    zoo.Series: ["2x16x7"],
+    zoo.Translator: ["int64:2x16<40", "int64:2x16<30"],
+    zoo.MaskedEncoder: ["2x16x16", "bool:2x16"],
+    zoo.Bert: ["int64:2x16<90", "int64:2x16<2"],
+    zoo.Hugging: ["input_ids=int64:2x16<90"],
+    zoo.BatchNormFirst: ["2x12"],
+    zoo.LayerNormFirst: ["2x16x20"],
+    zoo.UNet: ["2x1x224x224"],
+    zoo.Autoencoder: ["2x784"],
+    zoo.Siamese: ["2x1x105x105", "2x1x105x105"],
+    zoo.Recommender: ["int64:2x16<30", "int64:2x16<20"],
+    zoo.Captioner: ["2x3x64x64", "int64:2x16<70"],
+    zoo.Lazy: ["2x3x224x224"],
+    zoo.Variadic: ["2x6", "2x6"],
+    zoo.OwnWeight: ["2x11"],
+    zoo.Vit: ["2x3x48x48"],
+    zoo.Diffusion: ["2x3x224x224", "int64:2<10"],
+    zoo.Conditional: ["2x10", "int64:2<10"],
+    zoo.KeywordOnly: ["features=2x6"],
+    zoo.NothingNeeded: [],
+    zoo.Graph: ["2x9", "int64:2x16<2"],
+}
+
+
+def make(kind):
+    with torch.device("meta"):
+        return kind(10) if "num_classes" in inspect.signature(kind).parameters else kind()
+
+
+def on_meta(value):
+    return value.to("meta") if isinstance(value, torch.Tensor) else value
+
+
+class MetaAttempt:
+    """Runs a model on the meta device; a lazy one is made anew for each try, since it takes the first shape it sees."""
+
+    def __init__(self, kind):
+        self.kind, self.model, self.count = kind, make(kind), 0
+
+    def __call__(self, args, kwargs):
+        self.count += 1
+        model = make(self.kind) if self.kind is zoo.Lazy else self.model
+        with torch.no_grad(), torch.device("meta"):
+            return model(*map(on_meta, args), **{name: on_meta(value) for name, value in kwargs.items()})
+
+
+def solve(kind, **options) -> Inputs:
+    attempt = MetaAttempt(kind)
+    return solve_inputs(target_from_object(attempt.model), attempt, **options)
+
+
+@pytest.mark.parametrize(("kind", "words"), SOLVED.items(), ids=[f"{k.__name__}: {k.__doc__}"[:70] for k in SOLVED])
+def test_finds(kind, words):
+    found = solve(kind)
+    specs = [parse_input(word) for word in words]
+    given = [(tuple(value.shape), value.dtype) for value in (*found.args, *found.kwargs.values())]
+    assert given == [(spec.shape, getattr(torch, spec.dtype)) for spec in specs]
+    assert list(found.kwargs) == [spec.name for spec in specs if spec.name]
+    assert [line.rpartition("--input ")[2].rstrip(")").strip("'") for line in found.assumptions] == words
+    assert found.assumed == bool(words)
+
+
+def test_the_whole_zoo_is_in_the_table():
+    failing = {zoo.Broken, zoo.Impossible, zoo.OwnLinear}
+    assert {kind for kind in vars(zoo).values() if isinstance(kind, type)} - failing == set(SOLVED)
+
+
+@pytest.mark.parametrize("kind", [zoo.Cnn, zoo.LeNet, zoo.Vit, zoo.UNet, zoo.Captioner], ids=lambda kind: kind.__name__)
+def test_takes_a_handful_of_tries(kind):
+    attempt = MetaAttempt(kind)
+    solve_inputs(target_from_object(attempt.model), attempt)
+    assert attempt.count <= 5
+
+
+def test_an_assumption_names_its_flag():
+    assert solve(zoo.Cnn).assumptions == ("x = float32 2x3x32x32 (input, assumed; --input 2x3x32x32)",)
+    assert solve(zoo.Gpt).assumptions == ("idx = int64 2x8, values below 65 (input, assumed; --input 'int64:2x8<65')",)
+
+
+def test_says_what_was_tried_when_nothing_fits():
+    with pytest.raises(InputError) as caught:
+        solve(zoo.Impossible, budget_s=0.5)
+    assert "no input found that forward(x) runs on; tried " in caught.value.what
+    assert caught.value.where == "Impossible"
+    assert "--input 2x17" in caught.value.hint
+    assert "[2, 17] X [13, 13]" in caught.value.hint
+    assert len(caught.value.hint.splitlines()) <= 4
+
+
+class NoSuchLayer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.fc2(x)
+
+
+class SameTypeError(nn.Module):
+    def forward(self, x):
+        return x + None
+
+
+class NoForward(nn.Module):
+    pass
+
+
+BROKEN = {
+    "an undefined name": (zoo.Broken, "NameError: name 'not_defined_anywhere'"),
+    "a layer that does not exist": (NoSuchLayer, "has no attribute 'fc2'"),
+    "the same error for every shape": (SameTypeError, "TypeError: unsupported operand"),
+    "no forward at all": (NoForward, "missing the required"),
+}
+
+
+@pytest.mark.parametrize(("kind", "error"), BROKEN.values(), ids=BROKEN)
+def test_blames_the_forward_and_not_the_shapes(kind, error):
+    with pytest.raises(InputError) as caught:
+        solve(kind)
+    assert caught.value.what.startswith("the forward fails, whatever the input")
+    assert error in caught.value.what
+    assert kind is NoForward or ".py:" in caught.value.where
+
+
+def test_a_step_needs_its_inputs_given():
+    def step(model, batch):
+        raise AssertionError("not called")
+
+    with pytest.raises(InputError, match="the step takes model, batch") as caught:
+        solve_inputs(target_from_object(step), lambda args, kwargs: None)
+    assert "--inputs mod:make_batch" in caught.value.hint
+
+
+def test_a_step_without_parameters_needs_nothing():
+    target = Target("step", lambda size=3: size, None)
+    assert solve_inputs(target, lambda args, kwargs: pytest.fail("not tried")) == Inputs()
+
+
+def test_an_attempt_that_returns_nothing_is_believed():
+    attempt = MetaAttempt(zoo.CnnViews)
+
+    def silent(args, kwargs):
+        attempt(args, kwargs)
+
+    assert solve_inputs(target_from_object(attempt.model), silent).args[0].shape == (2, 3, 224, 224)
+
+
+def test_a_doubtful_input_is_taken_when_there_is_no_better():
+    class Patches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 8, 8)
+
+        def forward(self, x):
+            return self.conv(x).permute(0, 2, 3, 1).reshape(-1, 4)
+
+    assert solve(Patches).args[0].shape == (2, 3, 224, 224)
+
+
+def test_keyboard_interrupt_passes():
+    def interrupted(args, kwargs):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        solve_inputs(target_from_object(nn.Linear(2, 2)), interrupted)
+
+
+def test_what_the_forward_prints_is_not_repeated(capsys):
+    class Prints(nn.Module):
+        def forward(self, x):
+            print("shape", x.shape)
+            raise ValueError("bad size")
+
+    with pytest.raises(InputError):
+        solve(Prints, budget_s=0.1)
+    assert capsys.readouterr().out == ""
+
+
+MISMATCHES = {
+    "matmul on meta": ("a and b must have same reduction dim, but got [2, 8192] X [2048, 128].", ((8192, 2048),)),
+    "matmul on a CPU": ("mat1 and mat2 shapes cannot be multiplied (2x8192 and 2048x128)", ((8192, 2048),)),
+    "view, the batch open": ("shape '[-1, 400]' is invalid for input of size 1000", ((1000, 800),)),
+    "view, the batch fixed": ("shape '[2, 400]' is invalid for input of size 1000", ((1000, 800),)),
+    "an addition": (
+        "The size of tensor a (197) must match the size of tensor b (65) at non-singleton dimension 1",
+        ((197, 65), (65, 197)),
+    ),
+    "a broadcast on meta": (
+        "Attempting to broadcast a dimension of length 65 at -2! Mismatching argument at index 1 had "
+        "torch.Size([1, 65, 64]); but expected shape should be broadcastable to [2, 197, 64]",
+        ((197, 65), (65, 197)),
+    ),
+    "nothing about sizes": ("Invalid channel dimensions", ()),
+}
+
+
+@pytest.mark.parametrize(("message", "mismatch"), MISMATCHES.values(), ids=MISMATCHES)
+def test_reads_a_mismatch(message, mismatch):
+    assert mismatch_in(RuntimeError(message)) == mismatch
+
+
+def test_judges_the_next_size():
+    assert nearer_sizes(((100352, 2048),), 224, 2, (32, 28))[0] == 32
+    assert nearer_sizes(((44944, 400),), 224, 2, ())[:2] == [32, 16]
+    assert nearer_sizes(((0, 5), (5, 5)), 224, 2, ()) == []
