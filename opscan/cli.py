@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -51,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return 130
+    except Exception as error:
+        if os.environ.get("OPSCAN_DEBUG"):
+            raise
+        _complain(f"internal error: {type(error).__name__}: {error}\n  Please report it, with the output under OPSCAN_DEBUG=1.")
+        return COULD_NOT_LOOK
     return status
 
 
@@ -166,4 +170,4 @@ def _rendered(reports: Sequence[Report], arguments: argparse.Namespace) -> str:
 
 
 def _complain(message: str) -> None:
-    print(textwrap.indent(f"opscan: {message}", "", lambda line: False), file=sys.stderr)
+    print(f"opscan: {message}", file=sys.stderr)

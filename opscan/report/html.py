@@ -39,7 +39,7 @@ def render_html(report: Report) -> str:
 
 
 def _row(finding: Finding) -> str:
-    where = "<br>".join(escape("  ".join(place_words(place))) for place in finding.places)
+    where = "<br>".join(escape(f"{module}  {lines}") for module, lines in place_words(finding.places))
     alert = f"<br><code>{escape(alert_text(finding))}</code>" if finding.alert else ""
     why = (
         f"default mode: {escape(DEFAULT_MODE[finding.default])}<br>strict mode: {escape(STRICT_MODE[finding.strict])}{alert}"

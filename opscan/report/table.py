@@ -49,8 +49,7 @@ def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> s
 def _overview(findings: list[Finding], width: int) -> str:
     rows = [(each.verdict, each.op, each.count, _first_places(each)) for each in findings]
     room = width - 2 * 3 - max(len("verdict"), *(len(row[0]) for row in rows)) - len("  count")
-    longest = max(len(row[1]) for row in rows)
-    op_width = min(longest, room - _WHERE)
+    op_width = room - min(_WHERE, max(len(row[3]) for row in rows))
     return tabulate(
         rows,
         headers=("verdict", "op", "count", "where"),
@@ -68,7 +67,7 @@ def _first_places(finding: Finding) -> str:
 
 def _details(finding: Finding, width: int) -> str:
     lines = [f"{finding.op}: {finding.verdict}, in {finding.phase} ({finding.rule})"]
-    places = [place_words(place) for place in finding.places]
+    places = place_words(finding.places)
     margin = max(len(module) for module, _ in places)
     for at, (module, where) in enumerate(places):
         lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width))

@@ -49,18 +49,53 @@ def alert_text(finding: Finding) -> str:
     return f"RuntimeError: {finding.alert} does not have a deterministic implementation"
 
 
-def place_words(place: Place) -> tuple[str, str]:
-    """Module and lines of a place: `conv1`, `built cnn.py:18, called cnn.py:36`."""
-    lines = [
+def place_words(places: Iterable[Place]) -> list[tuple[str, str]]:
+    """Modules and lines, those with the same lines together: `conv1`, `built cnn.py:18, called cnn.py:36`."""
+    modules: dict[str, list[str]] = {}
+    for place in places:
+        modules.setdefault(_lines(place), []).append(place.module or "(the model itself)")
+    return [(name, lines) for lines, paths in modules.items() for name in short_paths(paths)]
+
+
+def _lines(place: Place) -> str:
+    words = [
         f"{word} {short_line(line)}"
         for word, line in (("built", place.constructed), ("called", place.called))
         if line is not None
     ]
     if place.count > 1:
-        lines.append(f"{place.count} times")
+        words.append(f"{place.count} times")
     if place.for_inputs:
-        lines.append("only if the input needs a gradient")
-    return place.module or "(the model itself)", ", ".join(lines)
+        words.append("only if the input needs a gradient")
+    return ", ".join(words)
+
+
+def short_paths(paths: Iterable[str]) -> list[str]:
+    """Module paths that differ in one number, as one: `layers.{0-23}.self_attn`."""
+    families: dict[tuple[str, str], list[int]] = {}
+    for path in paths:
+        parts = path.split(".")
+        at = next((index for index, part in enumerate(parts) if part.isdigit()), None)
+        if at is None:
+            families[path, ""] = []
+        else:
+            head, tail = ".".join(parts[:at]), ".".join(parts[at + 1 :])
+            families.setdefault((head, tail), []).append(int(parts[at]))
+    return [
+        ".".join(part for part in (head, _ranges(numbers), tail) if part) for (head, tail), numbers in families.items()
+    ]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """`3` for one number, `{0-2,5}` for several."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    words = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    return words[0] if words and words[0].isdigit() and len(words) == 1 else f"{{{','.join(words)}}}" if words else ""
 
 
 def short_line(line: Line) -> str:

@@ -1,7 +1,8 @@
 """What a failed try says about the next one.
 
-Two clues are read. The error's traceback shows the layer that refused the input itself: the forms of that layer are
-tried next. A message with two sizes, the one that came and the one that was wanted, shows how far off the size was.
+The error's traceback shows the layer that refused the input itself: the forms of that layer are tried next.
+A message with two sizes, the one that came and the one that was wanted, shows how far off the size was, and a message
+of the model's own may name the size it wants.
 """
 
 from __future__ import annotations
@@ -55,6 +56,14 @@ def nearer_sizes(mismatch: Mismatch, size: int, count: int, common: Sequence[int
     estimates = [size * ratio ** (1 / count) for ratio in ratios]
     nearer = [near for estimate in estimates for near in _around(estimate, common)]
     return [near for near in dict.fromkeys(nearer) if near <= _LARGEST]
+
+
+def named_sizes(error: BaseException, size: int) -> list[int]:
+    """The other sizes in a message that was written by hand and speaks of this one: "224 does not match 384"."""
+    if not isinstance(error, (AssertionError, ValueError)):
+        return []
+    numbers = list(dict.fromkeys(map(int, re.findall(r"\d+", str(error)))))
+    return [number for number in numbers if 1 < number != size] if size in numbers else []
 
 
 def _around(estimate: float, common: Sequence[int]) -> list[int]:

@@ -46,7 +46,7 @@ def _recurrent(layer: Any) -> list[str]:
 
 
 _READERS: tuple[tuple[type | tuple[type, ...], _Reader], ...] = (
-    (nn.Conv1d, lambda layer: [f"2x{layer.in_channels or 3}xL"]),
+    (nn.Conv1d, lambda layer: [f"2x{layer.in_channels or 3}xL", *(["2xL"] if layer.in_channels == 1 else [])]),
     (nn.Conv2d, lambda layer: [f"2x{layer.in_channels or 3}xSxS"]),
     (nn.Conv3d, lambda layer: [f"2x{layer.in_channels or 3}xDxDxD", f"2x{layer.in_channels or 3}x16xSxS"]),
     (nn.ConvTranspose1d, lambda layer: [f"2x{layer.in_channels or 64}x1", f"2x{layer.in_channels or 64}xL"]),

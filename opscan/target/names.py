@@ -43,7 +43,7 @@ _FLOATS = {
 
 GENERIC = (
     *(form("2x3xSxS"), form("2x64"), form("2xTx64"), form("2x1xSxS"), form("2xLx3"), form("2xT", "int64", 2)),
-    *(form("2xT"), form("2"), form("2", "int64", 2), form("SxS"), form("2x3xDxDxD")),
+    *(form("2xT"), form("2"), form("2", "int64", 2), form("SxS"), form("2x3xDxDxD"), form("2x8x3xSxS")),
 )
 """Forms for a model whose layers say nothing."""
 

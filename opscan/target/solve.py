@@ -95,7 +95,7 @@ def solve_inputs(target: Target, attempt: Attempt, budget_s: float = 20.0) -> In
         warnings.simplefilter("ignore")
         solved = _first_that_runs(search, trials)
     if solved is None:
-        raise _unsolved(target, search, ways[0])
+        raise _unsolved(target, search, max(ways, key=len))
     made = make_inputs(solved.specs)
     return Inputs(made.args, made.kwargs, _assumptions(solved), assumed=bool(solved.slots))
 
@@ -138,8 +138,7 @@ def _check_batch(output: object, trial: Trial) -> None:
     if not isinstance(output, torch.Tensor) or not output.ndim or "S" not in dict(trial.sizes):
         return
     length = output.shape[0]
-    known = {size for spec in trial.specs for size in spec.shape}
-    if length > BATCH and length % BATCH == 0 and length not in known:
+    if length > BATCH and length % BATCH == 0:
         raise _LongBatchError(f"a batch of {BATCH} came out as {length}")
 
 
@@ -150,8 +149,11 @@ def _note(search: _Search, failure: Failure) -> None:
 
 def _is_bug(error: BaseException) -> bool:
     """An undefined name, a module without the attribute, a missing forward: not a matter of shapes."""
-    missing = isinstance(error, AttributeError) and isinstance(error.obj, nn.Module)
-    return missing or isinstance(error, (NameError, ImportError, NotImplementedError, ZeroDivisionError))
+    if isinstance(error, AttributeError):
+        return isinstance(error.obj, nn.Module)
+    if isinstance(error, NotImplementedError):
+        return "meta" not in str(error).lower()  # else an op the meta device cannot run
+    return isinstance(error, (NameError, ImportError, ZeroDivisionError))
 
 
 def _assumptions(trial: Trial) -> tuple[str, ...]:
@@ -169,7 +171,7 @@ def _shown(specs: tuple[InputSpec, ...]) -> str:
 
 def _unsolved(target: Target, search: _Search, slots: Slots) -> InputError:
     """The error that says what was tried and what to give."""
-    first = next(iter(search.tried))
+    first = next(filter(None, search.tried), ())
     flags = " ".join(map(flag, first)) or "--input 2x3x32x32"
     how = f"Give the input, as in {flags} (or a function that makes it: --inputs mod:make_batch)."
     if broken := search.broken():

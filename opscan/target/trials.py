@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from opscan.target.clues import Mismatch, mismatch_in, nearer_sizes, refused_by
+from opscan.target.clues import Mismatch, mismatch_in, named_sizes, nearer_sizes, refused_by
 from opscan.target.forms import AXES, SMALLEST_IMAGE, Form, axes_of, sizes_of
 from opscan.target.inputs import InputSpec
 from opscan.target.layers import LayerForm
@@ -55,7 +55,7 @@ def first_trials(ways: tuple[Slots, ...], layers: tuple[LayerForm, ...]) -> Iter
 
 def next_trials(trial: Trial, error: BaseException, arguments: tuple[object, ...]) -> list[Trial]:
     """The trials that the error of this one suggests, the likeliest first."""
-    return [*_reformed(trial, error, arguments), *_resized(trial, mismatch_in(error))]
+    return [*_reformed(trial, error, arguments), *_resized(trial, error)]
 
 
 def _reformed(trial: Trial, error: BaseException, arguments: tuple[object, ...]) -> list[Trial]:
@@ -64,15 +64,15 @@ def _reformed(trial: Trial, error: BaseException, arguments: tuple[object, ...])
     return [trial.reformed(refused[0], form) for form in refused[1]] if refused else []
 
 
-def _resized(trial: Trial, mismatch: Mismatch) -> list[Trial]:
-    """With a size that the mismatch suggests; none if the last such size did not change it."""
-    if mismatch == trial.mismatch:
-        return []
+def _resized(trial: Trial, error: BaseException) -> list[Trial]:
+    """With a size that the error names, or that its mismatch suggests unless the last such size did not change it."""
+    mismatch = mismatch_in(error)
+    known = () if mismatch == trial.mismatch else mismatch
     return [
-        replace(trial.resized(axis, nearer), mismatch=mismatch)
+        replace(trial.resized(axis, better), mismatch=mismatch)
         for axis, size in trial.sizes
-        for nearer in nearer_sizes(mismatch, size, _count(axis, trial.plan), AXES[axis])
-        if axis != "S" or nearer >= SMALLEST_IMAGE
+        for better in (*named_sizes(error, size), *nearer_sizes(known, size, _count(axis, trial.plan), AXES[axis]))
+        if axis != "S" or better >= SMALLEST_IMAGE
     ]
 
 

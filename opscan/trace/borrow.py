@@ -1,8 +1,8 @@
 """Borrow the user's modules for a trace: every tensor they hold is on meta meanwhile, and all is put back after.
 
-For the time of the trace each module's attribute dictionary holds copies of its containers with meta twins
-instead of tensors (integer buffers as concrete clones). What forward does to attributes, buffers, gradients,
-training flags or hooks happens to the copies; the originals go back in `finally`, value by value.
+For the time of the trace each module's attribute dictionary holds meta twins instead of tensors (integer buffers as
+concrete clones), also in nested containers, of which it holds copies. Whatever forward does to attributes,
+containers, buffers, gradients, training flags, hooks or the class of a module is undone in `finally`, value by value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from opscan.trace.values import meta_like
+from opscan.trace.values import is_lazy, meta_like
 
 _CONTAINERS = (dict, OrderedDict, defaultdict, list, tuple, set, deque)
 _DEPTH = 4
@@ -37,21 +37,28 @@ class Twins:
         return found[1]
 
     def swap(self, value: Any, depth: int = _DEPTH) -> Any:
-        """A copy of nested containers with tensors replaced; anything else is returned as it is."""
+        """The same nested containers with tensors replaced: copies of those that hold tensors, the others as they are."""
         if isinstance(value, torch.Tensor):
             return self.of(value)
         if depth == 0 or type(value) not in _CONTAINERS:
             return value
+        items = [(self.swap(key, depth - 1), self.swap(item, depth - 1)) for key, item in _items(value)]
+        if all(new[0] is old[0] and new[1] is old[1] for new, old in zip(items, _items(value), strict=True)):
+            return value
         if isinstance(value, dict):
             copy = value.copy()
             copy.clear()
-            copy.update((self.swap(key, depth - 1), self.swap(item, depth - 1)) for key, item in value.items())
+            copy.update(items)
             return copy
-        return type(value)(self.swap(item, depth - 1) for item in value)
+        return type(value)(item for _, item in items)
+
+
+def _items(container: Any) -> list[tuple[Any, Any]]:
+    return list(container.items()) if isinstance(container, dict) else [(None, item) for item in container]
 
 
 def _make_twin(tensor: torch.Tensor) -> torch.Tensor:
-    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+    if is_lazy(tensor):
         return type(tensor)(requires_grad=tensor.requires_grad, device="meta")  # type: ignore[call-arg]
     if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
         twin = tensor.detach().clone() if not tensor.is_meta else tensor.detach()
@@ -66,21 +73,46 @@ def _make_twin(tensor: torch.Tensor) -> torch.Tensor:
 def borrowed(roots: Iterable[object], training: bool) -> Iterator[Twins]:
     """Hold the modules and optimizers reachable from `roots` on meta, in training or eval mode, while active."""
     twins = Twins()
-    holders = list(_holders(roots))
-    kept = [(holder, type(holder), dict(holder.__dict__)) for holder in holders]
+    kept = [_Kept(holder) for holder in _holders(roots)]
     try:
-        for holder, _, attributes in kept:
-            holder.__dict__.update({name: twins.swap(value) for name, value in attributes.items()})
-        for holder in holders:
-            if isinstance(holder, nn.Module):
-                holder.__dict__["training"] = training
+        for each in kept:
+            attributes = each.holder.__dict__
+            attributes.update({name: twins.swap(value) for name, value in each.attributes.items()})
+            if isinstance(each.holder, nn.Module):
+                attributes["training"] = training
         yield twins
     finally:
-        for holder, cls, attributes in kept:
-            if type(holder) is not cls:
-                holder.__class__ = cls
-            holder.__dict__.clear()
-            holder.__dict__.update(attributes)
+        for each in kept:
+            each.restore()
+
+
+class _Kept:
+    """What a module or an optimizer was before: its class, its attributes, and what their containers held."""
+
+    def __init__(self, holder: Any) -> None:
+        self.holder = holder
+        self.cls = type(holder)
+        self.attributes = dict(holder.__dict__)
+        self.contents: list[tuple[Any, Any]] = []
+        for value in self.attributes.values():
+            self._keep(value, _DEPTH)
+
+    def _keep(self, value: Any, depth: int) -> None:
+        if depth == 0 or type(value) not in _CONTAINERS:
+            return
+        if not isinstance(value, tuple):
+            self.contents.append((value, value.copy()))
+        for _, item in _items(value):
+            self._keep(item, depth - 1)
+
+    def restore(self) -> None:
+        if type(self.holder) is not self.cls:
+            self.holder.__class__ = self.cls
+        self.holder.__dict__.clear()
+        self.holder.__dict__.update(self.attributes)
+        for container, copy in self.contents:
+            container.clear()
+            (container.extend if isinstance(container, list | deque) else container.update)(copy)
 
 
 def _holders(roots: Iterable[object]) -> Iterator[Any]:

@@ -18,7 +18,7 @@ from opscan.trace.graph import Trace
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.provenance import look_out, recorded_construction
 from opscan.trace.recorder import Recorder
-from opscan.trace.values import Values, map_tensors, meta_like
+from opscan.trace.values import Values, is_lazy, map_tensors, meta_like
 
 Mode = Literal["train", "eval"]
 Loss = Callable[..., Any]
@@ -39,8 +39,8 @@ def _borrowing(roots: Iterable[object], training: bool) -> Iterator[Twins]:
 
 @contextmanager
 def on_meta(roots: Iterable[object], training: bool = True) -> Iterator[Twins]:
-    """Run what reaches `roots` on meta, without gradients and unrecorded; all is afterwards as it was."""
-    with _borrowing(roots, training) as twins, torch.no_grad(), PublicCalls(), Values():
+    """Run what reaches `roots` on meta, unrecorded; all is afterwards as it was."""
+    with _borrowing(roots, training) as twins, torch.set_grad_enabled(training), PublicCalls(), Values():
         yield twins
 
 
@@ -91,7 +91,7 @@ def trace_target(
             if loss is not None:
                 recorder.loss = True
                 outputs = loss(outputs)
-        if training:
+        if training and not recorder.ran_backward:
             _run_backward(recorder, calls, outputs, assumptions)
     return Trace(
         graph=recorder.graph,
@@ -124,7 +124,8 @@ def _roots(call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str,
 def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     for prefix, root in _roots(call, args, kwargs).items():
         for name, tensor in (*root.named_parameters(), *root.named_buffers()):
-            recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, weight=tensor.requires_grad)
+            if not is_lazy(tensor):
+                recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, weight=tensor.requires_grad)
     for name, value in (*((f"input_{position}", value) for position, value in enumerate(args)), *kwargs.items()):
         if isinstance(value, torch.Tensor):
             recorder.add_input(name, value)
@@ -137,6 +138,7 @@ def _run_backward(recorder: Recorder, calls: PublicCalls, outputs: Any, assumpti
     """
     roots = [tensor for tensor in _loss_or_outputs(outputs) if tensor.grad_fn is not None]
     if not roots:
+        assumptions.append("backward: no output has a gradient, so there is none")
         return
     gradients = [meta_like(root).contiguous() for root in roots]
     for position, gradient in enumerate(gradients):

@@ -25,6 +25,7 @@ from torch import nn
 from opscan.trace.graph import SourceLine
 
 _OPSCAN = str(Path(__file__).parents[1])
+_TRACER = str(Path(__file__).parent)
 _EXAMPLES = str(Path(_OPSCAN, "examples"))
 _TORCH = str(Path(torch.__file__).parent)
 _FUNCTIONAL = str(Path(_TORCH, "nn", "functional.py"))
@@ -41,7 +42,7 @@ def _kind_of(filename: str) -> int:
     if filename == _FUNCTIONAL:
         kind = _PUBLIC
     elif filename.startswith(_OPSCAN) and not filename.startswith(_EXAMPLES):
-        kind = _DRIVER if filename.endswith("driver.py") else _LIBRARY
+        kind = _LIBRARY if filename.startswith(_TRACER) and not filename.endswith("driver.py") else _DRIVER
     elif filename.startswith((_TORCH, "<frozen")) or (filename.startswith(_STDLIB) and "-packages" not in filename):
         kind = _LIBRARY
     else:
@@ -53,8 +54,8 @@ def _kind_of(filename: str) -> int:
 def look_out(frame: FrameType | None) -> tuple[SourceLine | None, tuple[str, ...]]:
     """The user's line seen from `frame` outwards, and the torch.nn.functional functions passed on the way.
 
-    Functions come outermost first. The search ends at the frame that drives the trace: code outside it
-    (the notebook cell that called opscan) is not the model's.
+    Functions come outermost first. The search ends at the frame of opscan's that runs the model or builds it: code
+    outside it (the notebook cell that called opscan) is not the model's.
     """
     functions: tuple[str, ...] = ()
     while frame is not None:
@@ -78,7 +79,7 @@ def recorded_construction() -> Iterator[None]:
     original = nn.Module.__init__
 
     def remember(self: nn.Module, *args: Any, **kwargs: Any) -> None:
-        line, _ = look_out(sys._getframe(1))
+        line, _ = look_out(_builder(sys._getframe(1), self))
         original(self, *args, **kwargs)
         self.__dict__[CONSTRUCTED] = line
 
@@ -87,6 +88,15 @@ def recorded_construction() -> Iterator[None]:
         yield
     finally:
         nn.Module.__init__ = original  # type: ignore[method-assign]
+
+
+def _builder(frame: FrameType | None, module: nn.Module) -> FrameType | None:
+    """The frame that builds `module`: the first one that is not an __init__ of its own class or a base of it."""
+    while frame is not None and frame.f_code.co_name == "__init__":
+        if frame.f_locals.get(frame.f_code.co_varnames[0]) is not module:
+            break
+        frame = frame.f_back
+    return frame
 
 
 def construction_site(model: nn.Module, path: str) -> SourceLine | None:

@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from opscan.trace.graph import CompositeCall, Invention, ModuleSite, OpCall, Phase, SourceLine, TensorInfo
 from opscan.trace.provenance import construction_site, look_out
-from opscan.trace.values import Values, map_tensors, traits_of
+from opscan.trace.values import Values, is_lazy, map_tensors, traits_of
 
 _NODE = "_opscan_node"
 """Attribute that ties a tensor to the index of the node it came from; an index, so that copies of tensors are harmless."""
@@ -26,9 +26,9 @@ _next_sequence_nr = torch.autograd._get_sequence_nr  # type: ignore[attr-defined
 
 def tensor_info(tensor: torch.Tensor, storage: int = 0) -> TensorInfo:
     """Sizes, strides (in elements), dtype and layout of a tensor that lies in the memory numbered `storage`."""
-    strided = tensor.layout is torch.strided
-    stride = tensor.stride() if strided else ()
-    return TensorInfo(tensor.shape, stride, tensor.dtype, tensor.layout, tensor.requires_grad, storage)
+    shape = () if is_lazy(tensor) else tensor.shape
+    stride = tensor.stride() if tensor.layout is torch.strided else ()
+    return TensorInfo(shape, stride, tensor.dtype, tensor.layout, tensor.requires_grad, storage)
 
 
 class Recorder(Values):
@@ -44,6 +44,7 @@ class Recorder(Values):
         self.inventions: list[Invention] = []
         self.autograd_nodes: dict[int, str] = {}
         self.loss = False
+        self.ran_backward = False
         self._watched = watched
         self._nodes: list[fx.Node] = []
         self._by_storage: dict[int, tuple[fx.Node, int]] = {}
@@ -85,7 +86,8 @@ class Recorder(Values):
             found = self._by_storage.get(tensor.untyped_storage()._cdata)
             if found is not None:
                 return found[0]
-        self.add_input("constant", tensor)  # the model made or holds it without torch having dispatched an op for it
+        # The model made it or holds it without torch having dispatched an op for it.
+        self.add_input("constant", tensor, weight=tensor.requires_grad and tensor.is_leaf)
         return self._nodes[-1]
 
     # -- modules and public calls around the ops
@@ -183,15 +185,18 @@ class Recorder(Values):
         backward = _autograd_node()
         if backward is None:
             return self._forward_call(node, called, public, grad_args)
+        self.ran_backward = True
         sequence_nr = backward._sequence_nr()
         self.autograd_nodes.setdefault(sequence_nr, backward.name())
         cause = self._by_sequence.get(sequence_nr)
         if grad_args:
             self._own_sequence_numbers(node, grad_args)
-        if cause is None or self._modules:  # accumulation of gradients; or a forward run again by a checkpoint
-            module = self._modules[-1] if self._modules else None
-            return OpCall("backward", module, called, public, sequence_nr, cause, self._composite, grad_args)
+        if cause is None:  # gradients being accumulated
+            return OpCall("backward", None, None, (), sequence_nr, None, self._composite, grad_args)
         origin: OpCall = cause.meta["opscan"]
+        if self._modules:  # a forward that a checkpoint runs again
+            line = called or origin.called
+            return OpCall("backward", self._modules[-1], line, public, sequence_nr, cause, self._composite, grad_args)
         composite = origin.composite if self._composite is None else self._composite
         return OpCall(
             "backward", origin.module, origin.called, origin.public, sequence_nr, cause, composite, grad_args

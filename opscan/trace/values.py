@@ -129,6 +129,11 @@ def meta_like(tensor: torch.Tensor) -> torch.Tensor:
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=_META)
 
 
+def is_lazy(tensor: torch.Tensor) -> bool:
+    """Whether it is a parameter or buffer of a lazy module that has no sizes yet."""
+    return isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin)
+
+
 def _is_real_valued(dtype: torch.dtype) -> bool:
     return dtype.is_floating_point or dtype.is_complex
 
@@ -212,6 +217,8 @@ class Values(TorchDispatchMode):
             result = func(*lent_args, **lent_kwargs)
         except NotImplementedError:
             return self._run_invented(func, args, kwargs)
+        except RuntimeError as refusal:
+            return _run_mixed(func, args, kwargs, refusal)
         return map_tensors(lambda tensor: originals.get(id(tensor), tensor), result)
 
     def _run_invented(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -231,6 +238,14 @@ class Values(TorchDispatchMode):
         if func is torch.ops.aten._local_scalar_dense.default and type(result) is int:
             return 1  # a length or a count of zero would empty what follows
         return map_tensors(lambda tensor: originals.get(id(tensor), _unknown_if_real(tensor)), result)
+
+
+def _run_mixed(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: RuntimeError) -> Any:
+    """Run on known and unknown arguments as they are: some ops read one on the CPU (the lengths of a packed sequence)."""
+    try:
+        return func(*args, **kwargs)
+    except Exception:
+        raise refusal from None
 
 
 def _unknown_if_real(tensor: torch.Tensor) -> torch.Tensor:

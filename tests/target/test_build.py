@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 import torch
@@ -29,11 +29,9 @@ class Net(nn.Module):
 
 
 class Named(nn.Module):
-    def __init__(
-        self, *, numClasses, DROPOUT: float, depths: list[int], kernel: tuple[int, int], mid_ch: Optional[int]
-    ):
+    def __init__(self, *, numClasses, Dropout: float, depths: list[int], kernel: tuple[int, int], mid_ch: int | None):  # noqa: N803
         super().__init__()
-        self.sizes = (numClasses, DROPOUT, depths, kernel, mid_ch)
+        self.sizes = (numClasses, Dropout, depths, kernel, mid_ch)
 
 
 class TakesAny(nn.Module):

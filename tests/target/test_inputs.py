@@ -104,9 +104,8 @@ def test_the_flag_is_quoted_for_a_shell():
 
 def test_init_words():
     words = ["a=1", "b=(1, 2)", "name=resnet", "c=-0.5", "d=True", "e=false", "f=None", "g='true'", "h=a=b"]
-    assert parse_init(words) == {
-        **{"a": 1, "b": (1, 2), "name": "resnet", "c": -0.5, "d": True, "e": False, "f": None, "g": "true", "h": "a=b"}
-    }
+    values = [1, (1, 2), "resnet", -0.5, True, False, None, "true", "a=b"]
+    assert parse_init(words) == dict(zip(["a", "b", "name", "c", "d", "e", "f", "g", "h"], values, strict=True))
 
 
 @pytest.mark.parametrize(

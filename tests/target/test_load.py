@@ -24,9 +24,9 @@ def here(tmp_path, monkeypatch):
 
 
 def write(directory, **files):
-    """`a__b="..."` writes a/b.py."""
+    """`a__b="..."` writes a/b.py; `a__init="..."` writes a/__init__.py."""
     for name, text in files.items():
-        path = directory / (name.replace("__", "/") + ".py")
+        path = directory / (name.replace("__", "/").replace("/init", "/__init__") + ".py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
@@ -54,8 +54,7 @@ def test_loads(text, here):
     write(here, else__net_c="from net_b import VALUE\n", src__pkg_a__base="VALUE = 7\n")
     write(here, src__pkg_a__sub__net="from ..base import VALUE\n")
     (here / "else" / "my-net.py").write_text("VALUE = 7\n")
-    (here / "src/pkg_a/__init__.py").touch()
-    (here / "src/pkg_a/sub/__init__.py").write_text("VALUE = 7\n")
+    write(here, src__pkg_a__init="", src__pkg_a__sub__init="VALUE = 7\n")
     assert load(text.replace("/init.py", "/__init__.py")) == 7
 
 
@@ -138,7 +137,7 @@ def test_a_failed_file_is_imported_anew(here):
 
 
 def test_a_file_of_another_loaded_package_is_refused(here):
-    write(here, one__pkg_j____init__="", one__pkg_j__net="", two__pkg_j____init__="", two__pkg_j__net="VALUE = 1")
+    write(here, one__pkg_j__init="", one__pkg_j__net="", two__pkg_j__init="", two__pkg_j__net="VALUE = 1")
     load("one/pkg_j/net.py:__name__")
     with pytest.raises(TargetError, match="already imported from"):
         load("two/pkg_j/net.py:VALUE")

@@ -445,6 +445,42 @@ class Vit(nn.Module):
         return self.encoder(x)[:, 0]
 
 
+class FixedSize(nn.Module):
+    """3x336x336, and it says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 14, 14)
+
+    def forward(self, x):
+        assert x.shape[2] == 336, f"Input height ({x.shape[2]}) doesn't match model (336)."
+        return self.conv(x).mean((2, 3))
+
+
+class Waveform(nn.Module):
+    """(batch, samples), at least 400 of them; the channel is added inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 4, 400, 160)
+
+    def forward(self, input_values):
+        return self.conv(input_values[:, None])
+
+
+class Clips(nn.Module):
+    """(batch, frames, 3, height, width), though the first layer is a Conv2d."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 16, 16)
+
+    def forward(self, x):
+        batch, frames, channels, height, width = x.shape
+        x = self.conv(x.reshape(batch * frames, channels, height, width))
+        return x.mean((2, 3)).view(batch, frames, -1).mean(1)
+
+
 class Diffusion(nn.Module):
     """An image and a time step."""
 
