@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("OPSCAN_DEBUG"):
             raise
-        _complain(f"internal error: {type(error).__name__}: {error}\n  Please report it, with the output under OPSCAN_DEBUG=1.")
+        _complain(
+            f"internal error: {type(error).__name__}: {error}\n  Please report it, with the output under OPSCAN_DEBUG=1."
+        )
         return COULD_NOT_LOOK
     return status
 
@@ -93,9 +95,16 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         help="floating inputs need a gradient (default: those of a module do, those of a step do not)",
     )  # fmt: skip
     what.add_argument("--loss", metavar="LOSS", help="cross_entropy, MSELoss, or mod:function of the model's output")
-    what.add_argument("--mode", choices=("train", "eval"), default="train", help="train: forward and backward; eval: forward alone")
+    what.add_argument(
+        "--mode", choices=("train", "eval"), default="train", help="train: forward and backward; eval: forward alone"
+    )
     answer = parser.add_argument_group("what the answer is for")
-    answer.add_argument("--device", choices=DEVICE_WORDS, default="auto", help="the device it will train on, here or not (default: cuda)")
+    answer.add_argument(
+        "--device",
+        choices=DEVICE_WORDS,
+        default="auto",
+        help="the device it will train on, here or not (default: cuda)",
+    )
     answer.add_argument("--torch", metavar="VERSION", help="the torch it will train with (default: the installed one)")
     strictness = answer.add_mutually_exclusive_group()
     strictness.add_argument(
@@ -105,7 +114,13 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     strictness.add_argument("--default", dest="strict", action="store_false", help="it will train without strict mode")
     output = parser.add_argument_group("what to show")
     output.add_argument("--format", choices=("table", "json"), default="table")
-    output.add_argument("--show", type=_verdicts, default=(), metavar="VERDICT,...", help="also list these: config, random, uninitialized, unknown, all")
+    output.add_argument(
+        "--show",
+        type=_verdicts,
+        default=(),
+        metavar="VERDICT,...",
+        help="also list these: config, random, uninitialized, unknown, all",
+    )
     output.add_argument(
         "--fail-on", type=_verdicts, default=None, metavar="VERDICT,...",
         help="what makes the exit status 1 (default: raises,switches,silent; with --strict: raises,silent)",

@@ -45,6 +45,8 @@ def make_environment(device: str = "auto", torch_version: str | None = None, str
         ) from error
     if version < OLDEST:
         raise EnvironmentSpecError(
-            f"torch {version} has no strict mode, and the rules do not reach back to it", "--torch", f"Use {OLDEST} or newer."
+            f"torch {version} has no strict mode, and the rules do not reach back to it",
+            "--torch",
+            f"Use {OLDEST} or newer.",
         )
     return Environment(device=cast(Device, chosen), torch=version, strict=strict)

@@ -76,4 +76,3 @@ class Finding:
     def called(self) -> tuple[Line, ...]:
         """The lines where they were called, each once."""
         return tuple(dict.fromkeys(place.called for place in self.places if place.called))
-

@@ -106,12 +106,10 @@ class _Candidates:
                 yield rule, entries
 
 
-def _composite_hits(
-    composite: CompositeCall, index: int, candidates: _Candidates, trace: Trace
-) -> Iterator[_Hit]:
+def _composite_hits(composite: CompositeCall, index: int, candidates: _Candidates, trace: Trace) -> Iterator[_Hit]:
     for rule, entries in candidates.call(composite.name):
         arguments = dict(zip(rule.params, composite.args, strict=False)) | dict(composite.kwargs)
-        arguments = {name: None for name in rule.params} | arguments
+        arguments = dict.fromkeys(rule.params) | arguments
         entry = _deciding(rule, entries, arguments, (composite.name,), trace.assumed_sizes)
         if entry is not None:
             phase = rule.phase if composite.phase == "forward" else composite.phase

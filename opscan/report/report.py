@@ -54,9 +54,9 @@ class Report:
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row per finding; the columns are the keys of a finding in the JSON document."""
-        from opscan.report.document import finding_rows
-
         import pandas
+
+        from opscan.report.document import finding_rows
 
         return pandas.DataFrame(finding_rows(self))
 

@@ -32,7 +32,9 @@ def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> s
     shown = (*ALWAYS_SHOWN, *show)
     parts = [f"{report.target}  ({describe_environment(report.environment)})"]
     if report.assumptions:
-        parts.append("\n".join(_wrapped("assumed" if not at else "", text, width) for at, text in enumerate(report.assumptions)))
+        parts.append(
+            "\n".join(_wrapped("assumed" if not at else "", text, width) for at, text in enumerate(report.assumptions))
+        )
     findings = [finding for finding in report.findings if finding.verdict in shown]
     if findings:
         parts.append(_overview(findings, width))
@@ -88,7 +90,7 @@ def _remedy(label: str, replacement: Replacement, width: int) -> list[str]:
     if len(code) == 1 and len(head) + len(code[0]) + _LABEL + 3 <= width:
         return [_wrapped(label, f"{head} {code[0]}", width)]
     margin = " " * (_LABEL + 4)
-    return [_wrapped(label, head, width), *(f"{margin}{line}" for line in code)]
+    return [_wrapped(label, head, width), *(f"{margin}{line}".rstrip() for line in code)]
 
 
 def _wrapped(label: str, text: str, width: int) -> str:

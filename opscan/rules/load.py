@@ -62,7 +62,9 @@ def make_ruleset(rules: Iterable[Rule]) -> Ruleset:
                 f"id {one.id} is used twice", f"{one.source} and {other.source}", "Give one of the two rows a free id."
             )
     return Ruleset(
-        tuple(ordered), _index((op, rule) for rule in ordered for op in rule.ops), _index((call, rule) for rule in ordered for call in rule.calls)
+        tuple(ordered),
+        _index((op, rule) for rule in ordered for op in rule.ops),
+        _index((call, rule) for rule in ordered for call in rule.calls),
     )
 
 
@@ -83,7 +85,9 @@ def load_rules(directory: Path | None = None) -> Ruleset:
     folder = directory if directory is not None else builtin_rules_dir()
     files = sorted(path for path in folder.glob("*.toml") if not path.name.endswith(".cases.toml"))
     if not files:
-        raise RulesError("no rule files (*.toml) here", str(folder), "Reinstall opscan, or name the folder that holds them.")
+        raise RulesError(
+            "no rule files (*.toml) here", str(folder), "Reinstall opscan, or name the folder that holds them."
+        )
     return make_ruleset(rule for path in files for rule in read_rules(path))
 
 
@@ -138,14 +142,14 @@ def _read_history(entry: _Table) -> History:
     )
     entry.done()
     if (history.strict == "raises") != (history.alert is not None):
-        raise entry.error('has strict = "raises" without an alert, or the reverse', "`alert` is the literal PyTorch prints.")
+        raise entry.error(
+            'has strict = "raises" without an alert, or the reverse', "`alert` is the literal PyTorch prints."
+        )
     return history
 
 
 def _read_replacement(entry: _Table) -> Replacement:
-    replacement = Replacement(
-        entry.text("name"), entry.choice("same_values", get_args(SameValues)), entry.text("how")
-    )
+    replacement = Replacement(entry.text("name"), entry.choice("same_values", get_args(SameValues)), entry.text("how"))
     entry.done()
     return replacement
 
@@ -190,7 +194,9 @@ class _Table:
         values = self.take(key, list, required)
         for value in values:
             if not isinstance(value, str) or (matching and not matching.fullmatch(value)):
-                raise self.error(f"`{key}` holds {value!r}", f"It has to look like {matching.pattern if matching else 'text'}.")
+                raise self.error(
+                    f"`{key}` holds {value!r}", f"It has to look like {matching.pattern if matching else 'text'}."
+                )
         return tuple(values)
 
     def rows(self, key: str, *, required: bool = True) -> list[_Table]:
@@ -223,7 +229,9 @@ class _Table:
     def done(self) -> None:
         for key in self.content:
             if key not in self.asked:
-                raise self.error(f"unknown key `{key}`", f"{_meant(key, tuple(self.asked))}Known: {', '.join(self.asked)}.")
+                raise self.error(
+                    f"unknown key `{key}`", f"{_meant(key, tuple(self.asked))}Known: {', '.join(self.asked)}."
+                )
 
 
 def _meant(word: str, allowed: tuple[str, ...]) -> str:

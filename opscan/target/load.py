@@ -163,7 +163,9 @@ def _near_names(owner: object, part: str) -> str:
     near = difflib.get_close_matches(part, public, n=3)
     models = _models_in(owner)
     hints = [f"Did you mean {' or '.join(near)}?"] if near else []
-    hints += [f"Models defined there: {', '.join(models[:8])}{', ...' if len(models) > 8 else ''}."] if models else []
+    hints += (
+        [f"Models defined there: {', '.join(models[:8])}{' and others' if len(models) > 8 else ''}."] if models else []
+    )
     return " ".join(hints) or "It defines no nn.Module subclass."
 
 

@@ -31,7 +31,8 @@ from opscan.target.trials import Trial, first_trials, next_trials
 Attempt = Callable[[tuple[object, ...], dict[str, object]], object]
 
 _DEEPEST = 6  # how many clues are followed, one from the other
-_ENOUGH_ALIKE = 40  # trials that all failed alike: no shape will help
+_ENOUGH_BUGGY = 40  # trials, with a bug in the forward seen among them
+_ENOUGH_ALIKE = 400  # trials that all failed alike: no shape will help
 _ENOUGH_BETTER = 24  # trials made in the hope of a better input than a doubtful one
 _SHOWN_ERRORS = 3
 _SHAPE_WORDS = re.compile(r"shape|size|dim|channel|expect|broadcast|multipl|length|index|unpack|range|assert", re.I)
@@ -68,7 +69,8 @@ class _Search:
     def is_over(self) -> bool:
         if self.doubtful is not None and len(self.tried) > self.doubtful_at + _ENOUGH_BETTER:
             return True
-        if len(self.tried) >= _ENOUGH_ALIKE and self.broken() is not None:
+        broken = self.broken()
+        if broken and len(self.tried) >= (_ENOUGH_BUGGY if broken.is_bug else _ENOUGH_ALIKE):
             return True
         return bool(self.tried) and time.monotonic() > self.deadline
 
@@ -148,12 +150,12 @@ def _note(search: _Search, failure: Failure) -> None:
 
 
 def _is_bug(error: BaseException) -> bool:
-    """An undefined name, a module without the attribute, a missing forward: not a matter of shapes."""
+    """An undefined name, a module without the attribute, a missing forward: never a matter of shapes."""
     if isinstance(error, AttributeError):
         return isinstance(error.obj, nn.Module)
     if isinstance(error, NotImplementedError):
         return "meta" not in str(error).lower()  # else an op the meta device cannot run
-    return isinstance(error, (NameError, ImportError, ZeroDivisionError))
+    return isinstance(error, (NameError, ImportError)) and not isinstance(error, UnboundLocalError)
 
 
 def _assumptions(trial: Trial) -> tuple[str, ...]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import BuiltinFunctionType
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from opscan.trace.values import map_tensors, meta_like
+from opscan.trace.values import map_tensors, meta_like, tensors_in
 
 _OWNERS = {
     "torch._C._nn": "torch.nn.functional",
@@ -26,6 +27,9 @@ _OWNERS = {
 }
 _SAME_TENSOR = {f"torch.Tensor.{name}" for name in ("cuda", "cpu", "mps", "xpu", "pin_memory")}
 _FROM_VALUES = {"torch.tensor", "torch.as_tensor", "torch.asarray"}
+_LENGTHS_AS_TENSORS = {"torch.nn.functional.ctc_loss", "torch.ctc_loss"}
+"""Calls whose overload for lists of lengths makes a tensor on the data's device, which fails on meta; the one for
+tensors computes the same (torch 2.15 aten/src/ATen/native/LossCTC.cpp)."""
 _ACCESSORS = ("__get__", "__set__")
 _names: dict[Any, str] = {}
 
@@ -73,6 +77,8 @@ class PublicCalls(TorchFunctionMode):
             return args[0]
         if any(_is_stray(value) for value in args) or (kwargs and any(_is_stray(value) for value in kwargs.values())):
             args, kwargs = map_tensors(self._stand_in, args), map_tensors(self._stand_in, dict(kwargs or {}))
+        if name in _LENGTHS_AS_TENSORS:
+            args, kwargs = tuple(map(_as_tensor, args)), {key: _as_tensor(each) for key, each in (kwargs or {}).items()}
         if name == "torch.Tensor.to":
             args, kwargs = _without_device(args, dict(kwargs or {}))
             if len(args) == 1 and not kwargs:
@@ -81,7 +87,12 @@ class PublicCalls(TorchFunctionMode):
             keeps_values = name in _FROM_VALUES and not kwargs.get("requires_grad")
             kwargs = {**kwargs, "device": "cpu" if keeps_values else "meta"}
         with self.on_call(name, args, kwargs or {}):
-            return func(*args, **kwargs) if kwargs else func(*args)
+            try:
+                return func(*args, **kwargs) if kwargs else func(*args)
+            except RuntimeError as refusal:
+                if "evice" not in str(refusal):
+                    raise
+                return _call_on_one_device(func, args, dict(kwargs or {}), refusal)
 
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         if not _is_stray(tensor):
@@ -91,15 +102,16 @@ class PublicCalls(TorchFunctionMode):
 
     @contextmanager
     def nested(self, names: Iterable[str]) -> Iterator[None]:
-        """See these torch.nn.functional functions also where another torch function calls them.
+        """See these builtins of torch.nn.functional also where another torch function calls them.
 
-        Within a call this mode is off, so the names are looked up through wrappers that switch it on again.
+        Within a call this mode is off, so the names are looked up through wrappers that switch it on again. Functions
+        written in Python are left alone: they would take the wrapper for themselves and call it forever.
         """
         module = importlib.import_module("torch.nn.functional")
         originals = {
             short: getattr(module, short)
             for owner, _, short in (name.rpartition(".") for name in names)
-            if owner == "torch.nn.functional" and hasattr(module, short)
+            if owner == "torch.nn.functional" and isinstance(getattr(module, short, None), BuiltinFunctionType)
         }
         for short, original in originals.items():
             setattr(module, short, self._reentering(original))
@@ -119,6 +131,20 @@ class PublicCalls(TorchFunctionMode):
         return call
 
 
+def _call_on_one_device(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: RuntimeError) -> Any:
+    """Call a composite that checks devices itself with meta twins for known tensors, Note [Known and unknown values]."""
+    tensors: list[torch.Tensor] = []
+    tensors_in((*args, *kwargs.values()), tensors)
+    if len({tensor.device.type for tensor in tensors}) < 2:
+        raise refusal
+
+    def lend(tensor: torch.Tensor) -> torch.Tensor:
+        with torch._C._DisableTorchDispatch():  # under Values an integer twin would be made a known one
+            return tensor if tensor.is_meta else meta_like(tensor)
+
+    return func(*map_tensors(lend, args), **map_tensors(lend, kwargs))
+
+
 def _on_stack(mode: PublicCalls) -> bool:
     get = torch._C._get_function_stack_at
     return any(get(level) is mode for level in range(torch._C._len_torch_function_stack()))
@@ -126,6 +152,10 @@ def _on_stack(mode: PublicCalls) -> bool:
 
 def _is_stray(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.requires_grad and value.is_leaf and not value.is_meta
+
+
+def _as_tensor(value: Any) -> Any:
+    return torch.tensor(value) if isinstance(value, list | tuple) else value
 
 
 def _without_device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -138,6 +168,6 @@ def _without_device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tupl
     for value in args[1:]:
         if isinstance(value, torch.Tensor):
             kept.append(value.dtype)
-        elif not isinstance(value, str | torch.device) and not (type(value) is int) and value is not None:
+        elif not isinstance(value, str | torch.device) and type(value) is not int and value is not None:
             kept.append(value)
     return tuple(kept), kwargs

@@ -13,11 +13,11 @@ from torch import nn
 from opscan.errors import TraceError
 from opscan.trace.borrow import Twins, borrowed
 from opscan.trace.calls import PublicCalls
-from opscan.trace.spared import dynamo_spared
 from opscan.trace.graph import Trace
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.provenance import look_out, recorded_construction
 from opscan.trace.recorder import Recorder
+from opscan.trace.spared import dynamo_spared
 from opscan.trace.values import Values, is_lazy, map_tensors, meta_like
 
 Mode = Literal["train", "eval"]

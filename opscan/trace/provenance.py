@@ -12,7 +12,7 @@ import linecache
 import sys
 import sysconfig
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -99,16 +99,19 @@ def _builder(frame: FrameType | None, module: nn.Module) -> FrameType | None:
     return frame
 
 
-def construction_site(model: nn.Module, path: str) -> SourceLine | None:
-    """Where the module at `path` was built: as recorded, or else as the source of its owner's __init__ says."""
-    module = model.get_submodule(path)
-    if CONSTRUCTED in module.__dict__:
-        line: SourceLine | None = module.__dict__[CONSTRUCTED]
+def construction_site(modules: Mapping[str, nn.Module], path: str) -> SourceLine | None:
+    """Where the module at `path` was built: as recorded, or else as the source of its owner's __init__ says.
+
+    `modules` are a model's modules by their paths.
+    """
+    attributes = modules[path].__dict__
+    if CONSTRUCTED in attributes:
+        line: SourceLine | None = attributes[CONSTRUCTED]
         return line
     names = path.split(".") if path else []
     for split in range(len(names) - 1, -1, -1):
-        owner = model.get_submodule(".".join(names[:split]))
-        if _kind_of(_init_code(type(owner)).co_filename) == _USER:
+        owner = modules.get(".".join(names[:split]))
+        if owner is not None and _kind_of(_init_code(type(owner)).co_filename) == _USER:
             return _assignment_line(_init_code(type(owner)), tuple(names[split:]))
     return None
 

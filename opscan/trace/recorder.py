@@ -95,11 +95,10 @@ class Recorder(Values):
     @contextmanager
     def watching_modules(self, roots: Mapping[str, nn.Module]) -> Iterator[None]:
         """Follow which module of `roots` is running; a submodule's path starts with its root's name, if it has one."""
-        sites = {
-            id(module): (root, prefix, path)
-            for prefix, root in roots.items()
-            for path, module in root.named_modules()
-        }
+        sites: dict[int, tuple[Mapping[str, nn.Module], str, str]] = {}
+        for prefix, root in roots.items():
+            modules = dict(root.named_modules())
+            sites |= {id(module): (modules, prefix, path) for path, module in modules.items()}
         known: dict[int, ModuleSite] = {}
 
         def enter(module: nn.Module, inputs: Any) -> None:
@@ -165,7 +164,9 @@ class Recorder(Values):
                 if value.requires_grad:
                     grad_args |= 1 << position
                 node_args.append(self._node_of(value))
-            elif (type(value) is list or type(value) is tuple) and any(isinstance(item, torch.Tensor) for item in value):
+            elif (type(value) is list or type(value) is tuple) and any(
+                isinstance(item, torch.Tensor) for item in value
+            ):
                 if any(item.requires_grad for item in value if item is not None):
                     grad_args |= 1 << position
                 node_args.append([item if item is None else self._node_of(item) for item in value])
@@ -198,9 +199,7 @@ class Recorder(Values):
             line = called or origin.called
             return OpCall("backward", self._modules[-1], line, public, sequence_nr, cause, self._composite, grad_args)
         composite = origin.composite if self._composite is None else self._composite
-        return OpCall(
-            "backward", origin.module, origin.called, origin.public, sequence_nr, cause, composite, grad_args
-        )
+        return OpCall("backward", origin.module, origin.called, origin.public, sequence_nr, cause, composite, grad_args)
 
     def _forward_call(
         self, node: fx.Node, called: SourceLine | None, public: tuple[str, ...], grad_args: int
@@ -264,9 +263,9 @@ def _merged(called: tuple[str, ...], passed: tuple[str, ...]) -> tuple[str, ...]
     return called if called and called[-1] == passed[0] and len(passed) == 1 else tuple(dict.fromkeys(called + passed))
 
 
-def _module_site(module: nn.Module, found: tuple[nn.Module, str, str] | None) -> ModuleSite:
+def _module_site(module: nn.Module, found: tuple[Mapping[str, nn.Module], str, str] | None) -> ModuleSite:
     if found is None:
         return ModuleSite("", type(module).__name__, None)
-    root, prefix, path = found
+    modules, prefix, path = found
     full = ".".join(part for part in (prefix, path) if part)
-    return ModuleSite(full, type(module).__name__, construction_site(root, path))
+    return ModuleSite(full, type(module).__name__, construction_site(modules, path))

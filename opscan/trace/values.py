@@ -10,9 +10,9 @@ ones for floating tensors, True for masks, zero for integers, which are all vali
 Each such value is recorded as an Invention.
 
 # Note [Remembered shapes]
-A meta kernel written in Python costs some 50 to 200 us, and models repeat their layers. So the sizes, strides and dtypes
-an op returned are remembered by the op and the sizes, strides, dtypes and scalars it was given, for ops whose schema
-has no alias and no mutation: for these, the same question has the same answer.
+A meta kernel written in Python costs some 50 to 200 us, and models repeat their layers. So the sizes, strides and
+dtypes an op returned are remembered by the op and the sizes, strides, dtypes and scalars it was given, for ops whose
+schema has no alias and no mutation: for these, the same question has the same answer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Traits(NamedTuple):
 
     name: str
     data_dependent: bool
-    index: bool
+    indexing: bool
     device: bool
     like: bool
     pure: bool
@@ -57,7 +57,7 @@ def traits_of(func: Any) -> Traits:
         found = _traits[func] = Traits(
             name=name or str(func),
             data_dependent=torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags,
-            index=name in ("index", "_unsafe_index"),
+            indexing=name in ("index", "_unsafe_index"),
             device=schema is not None and any(argument.name == "device" for argument in schema.arguments),
             like=name.startswith(_LIKE_FACTORIES),
             pure=schema is not None and all(each.alias_info is None for each in (*schema.arguments, *schema.returns)),
@@ -181,9 +181,12 @@ class Values(TorchDispatchMode):
             else:
                 known = True
         if not unknown:
-            return _run_known(func, args, kwargs, tensors)
+            try:
+                return _run_known(func, args, kwargs, tensors)
+            except NotImplementedError:  # no CPU kernel for this dtype, as of histc for integers
+                return self._run_lent(func, args, kwargs)
         traits = traits_of(func)
-        if traits.data_dependent and (not traits.index or _has_mask(args)):
+        if traits.data_dependent and (not traits.indexing or _has_mask(args)):
             return self._run_invented(func, args, kwargs)
         if traits.device and kwargs.get("device") is not None:
             kwargs["device"] = _META
@@ -195,7 +198,9 @@ class Values(TorchDispatchMode):
             return _from_answer(answer)
         try:
             result = func(*args, **kwargs)
-        except NotImplementedError:
+        except RuntimeError as refusal:
+            if not _wants_data(refusal):
+                raise
             return self._run_invented(func, args, kwargs)
         if question is not None:
             self._remembered[question] = _answer(result)
@@ -215,9 +220,9 @@ class Values(TorchDispatchMode):
         lent_args, lent_kwargs = map_tensors(lend, args), map_tensors(lend, kwargs)
         try:
             result = func(*lent_args, **lent_kwargs)
-        except NotImplementedError:
-            return self._run_invented(func, args, kwargs)
         except RuntimeError as refusal:
+            if _wants_data(refusal):
+                return self._run_invented(func, args, kwargs)
             return _run_mixed(func, args, kwargs, refusal)
         return map_tensors(lambda tensor: originals.get(id(tensor), tensor), result)
 
@@ -240,8 +245,13 @@ class Values(TorchDispatchMode):
         return map_tensors(lambda tensor: originals.get(id(tensor), _unknown_if_real(tensor)), result)
 
 
+def _wants_data(refusal: RuntimeError) -> bool:
+    """Whether an op refused meta tensors as such: it has no meta kernel, or the one it has reads their values."""
+    return isinstance(refusal, NotImplementedError) or "data is not allocated" in str(refusal)
+
+
 def _run_mixed(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: RuntimeError) -> Any:
-    """Run on known and unknown arguments as they are: some ops read one on the CPU (the lengths of a packed sequence)."""
+    """Run on known and unknown arguments as they are: some ops read one on the CPU (lengths of a packed sequence)."""
     try:
         return func(*args, **kwargs)
     except Exception:
@@ -288,8 +298,7 @@ def _run_known(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors
     if traits.device and kwargs.get("device") is not None:
         kwargs["device"] = _CPU
     result = func(*args, **kwargs)
-    if type(result) is torch.Tensor and _is_real_valued(result.dtype):
-        if traits.like or result.numel() > KNOWN_FLOAT_NUMEL:
-            return result if any(result is tensor for tensor in tensors) else meta_like(result)
-    return result
-
+    if type(result) is not torch.Tensor or not _is_real_valued(result.dtype):
+        return result
+    stays_known = result.numel() <= KNOWN_FLOAT_NUMEL and not traits.like
+    return result if stays_known or any(result is tensor for tensor in tensors) else meta_like(result)

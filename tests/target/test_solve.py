@@ -143,6 +143,16 @@ class SameTypeError(nn.Module):
         return x + None
 
 
+class DividesByZero(nn.Module):
+    def forward(self, x):
+        return x * (1 // (len(x) // 10000))
+
+
+class NeedsAnObject(nn.Module):
+    def forward(self, batch):
+        return batch.nodes
+
+
 class NoForward(nn.Module):
     pass
 
@@ -151,6 +161,8 @@ BROKEN = {
     "an undefined name": (zoo.Broken, "NameError: name 'not_defined_anywhere'"),
     "a layer that does not exist": (NoSuchLayer, "has no attribute 'fc2'"),
     "the same error for every shape": (SameTypeError, "TypeError: unsupported operand"),
+    "a division by zero": (DividesByZero, "ZeroDivisionError"),
+    "an input that is no tensor": (NeedsAnObject, "'Tensor' object has no attribute 'nodes'"),
     "no forward at all": (NoForward, "missing the required"),
 }
 
@@ -162,6 +174,20 @@ def test_blames_the_forward_and_not_the_shapes(kind, error):
     assert caught.value.what.startswith("the forward fails, whatever the input")
     assert error in caught.value.what
     assert kind is NoForward or ".py:" in caught.value.where
+
+
+def test_an_error_of_one_branch_does_not_end_the_search():
+    class Branches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            if x.dim() == 4 and x.shape[2] == 336:
+                y = self.conv(x)
+            return y
+
+    assert solve(Branches).args[0].shape == (2, 3, 336, 336)
 
 
 def test_a_step_needs_its_inputs_given():
