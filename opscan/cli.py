@@ -53,9 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("OPSCAN_DEBUG"):
             raise
-        _complain(
-            f"internal error: {type(error).__name__}: {error}\n  Please report it, with the output under OPSCAN_DEBUG=1."
-        )
+        _complain(f"internal error: {type(error).__name__}: {error}\n  Please report it, with OPSCAN_DEBUG=1 set.")
         return COULD_NOT_LOOK
     return status
 
@@ -63,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="opscan",
-        description="Find every operation that makes a PyTorch model nondeterministic: where, why, and what to write instead.",
+        description="Find every operation that makes a PyTorch model nondeterministic, and what to write instead.",
     )
     parser.add_argument("--version", action="version", version=f"opscan {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -87,7 +85,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--init", action="append", default=[], metavar="NAME=VALUE", help="a constructor argument")
     what.add_argument(
         "--input", action="append", default=[], metavar="SPEC",
-        help="an input: [NAME=][DTYPE:]SHAPE[<BOUND], as 2x3x32x32 or ids=int64:2x16<1000; with --loss, target=SPEC is the loss's",
+        help="an input: [NAME=][DTYPE:]SHAPE[<BOUND], as 2x3x32x32 or ids=int64:2x16<1000 (target=SPEC: the loss's)",
     )  # fmt: skip
     what.add_argument("--inputs", metavar="MOD:FUNC", help="a function (or a value) that gives one batch")
     what.add_argument(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import metadata
-from typing import cast
 
 from packaging.version import InvalidVersion, Version
 
@@ -49,4 +48,4 @@ def make_environment(device: str = "auto", torch_version: str | None = None, str
             "--torch",
             f"Use {OLDEST} or newer.",
         )
-    return Environment(device=cast(Device, chosen), torch=version, strict=strict)
+    return Environment(device=chosen, torch=version, strict=strict)

@@ -37,9 +37,9 @@ class Place:
 class Finding:
     """Equal ops under one rule, grouped: everything there is to say about them.
 
-    `default` and `strict` are what the two modes do here, `message` says why in words. `alert` is the literal that PyTorch
-    prints in its RuntimeError, when strict mode raises. `predicted` is the verdict the rules give; `observed` is None
-    until a real device was asked.
+    `default` and `strict` are what the two modes do here, `message` says why in words. `alert` is the literal that
+    PyTorch prints in its RuntimeError, when strict mode raises. `predicted` is the verdict the rules give; `observed`
+    is None until a real device was asked.
     """
 
     rule: str

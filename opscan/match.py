@@ -18,8 +18,9 @@ from opscan.trace.graph import CompositeCall, ModuleSite, OpCall, SourceLine, Te
 from opscan.trace.values import traits_of
 
 OWN_NAMESPACES = frozenset({
-    "aten", "prim", "prims", "rngprims", "quantized", "_quantized", "quantized_decomposed", "sparse", "mkldnn", "onednn",
-    "mkl", "xnnpack", "c10d", "c10d_functional", "_c10d_functional", "symm_mem", "higher_order", "profiler", "inductor",
+    "aten", "prim", "prims", "rngprims", "quantized", "_quantized", "quantized_decomposed", "sparse", "mkldnn",
+    "onednn", "mkl", "xnnpack", "c10d", "c10d_functional", "_c10d_functional", "symm_mem", "higher_order",
+    "profiler", "inductor",
 })  # fmt: skip
 """Namespaces of ops that torch itself ships. Any other op without a rule is unknown, never clean."""
 

@@ -37,8 +37,8 @@ def check(
     output (and a target, solved for): a function, or the name of one of torch's. `device` is the device the answer is
     for ("auto" is CUDA), whether or not it is here; `torch_version` likewise, by default the installed one. `strict`
     says whether strict mode will be on. mode "train" traces forward and backward, "eval" the forward alone.
-    `input_grad` says whether the floating inputs need a gradient: by default those of a module do, as when it is part of
-    a larger model (places that only matter then are marked), and those of a step do not.
+    `input_grad` says whether the floating inputs need a gradient: by default those of a module do, as when it is part
+    of a larger model (places that only matter then are marked), and those of a step do not.
 
     Nothing is run on real data; the model, its gradients and buffers, random numbers and flags stay as they were.
     Raises OpscanError (TargetError, InputError, TraceError, EnvironmentSpecError) when it cannot look, and

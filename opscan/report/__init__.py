@@ -1,0 +1,1 @@
+"""What a person or a machine reads: table, JSON, HTML, DataFrame."""

@@ -42,7 +42,8 @@ def _row(finding: Finding) -> str:
     where = "<br>".join(escape(f"{module}  {lines}") for module, lines in place_words(finding.places))
     alert = f"<br><code>{escape(alert_text(finding))}</code>" if finding.alert else ""
     why = (
-        f"default mode: {escape(DEFAULT_MODE[finding.default])}<br>strict mode: {escape(STRICT_MODE[finding.strict])}{alert}"
+        f"default mode: {escape(DEFAULT_MODE[finding.default])}<br>"
+        f"strict mode: {escape(STRICT_MODE[finding.strict])}{alert}"
         f"<details><summary>why</summary>{escape(finding.message)}</details>"
     )
     instead = "".join(

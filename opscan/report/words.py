@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from opscan.blame import shown_path
 from opscan.environment import Environment
 from opscan.finding import Finding, Line, Place
 from opscan.report.report import Report
@@ -100,10 +101,9 @@ def _ranges(numbers: list[int]) -> str:
 
 def short_line(line: Line) -> str:
     """file:line, the file relative to the current directory when it lies below it, else its last two names."""
-    path = Path(line.file)
-    if path.is_relative_to(Path.cwd()):
-        return f"{path.relative_to(Path.cwd())}:{line.line}"
-    return f"{'.../' if len(path.parts) > 3 else ''}{'/'.join(path.parts[-2:])}:{line.line}"
+    parts = Path(shown_path(line.file)).parts
+    shown = "/".join(("...", *parts[-2:]) if parts[0] == "/" and len(parts) > 3 else parts)
+    return f"{shown}:{line.line}"
 
 
 def summaries(report: Report, shown: Iterable[str]) -> list[str]:

@@ -1,0 +1,1 @@
+"""The rules database: schema, conditions, loader."""

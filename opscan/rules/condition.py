@@ -12,6 +12,7 @@ import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import CodeType
 from typing import Any
 
@@ -23,14 +24,11 @@ class ConditionError(ValueError):
     """The expression is not in the language; the message says which part and what is allowed."""
 
 
-class _NotRecorded(Exception):
-    """Raised inside an evaluation that needs an argument nobody recorded."""
-
-
 _ALLOWED_NODES = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp, ast.Add, ast.Sub,
-    ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
-    ast.In, ast.NotIn, ast.Is, ast.IsNot, ast.Call, ast.Name, ast.Load, ast.Constant, ast.Subscript, ast.Tuple, ast.List,
+    ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt,
+    ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot, ast.Call, ast.Name, ast.Load, ast.Constant, ast.Subscript,
+    ast.Tuple, ast.List,
 )  # fmt: skip
 
 
@@ -123,7 +121,7 @@ class Condition:
         scope = {name: arguments.get(name, UNKNOWN) for name in self.names}
         if any(value is UNKNOWN for value in scope.values()):
             return True
-        scope |= {fact: (lambda value=arguments.get(fact, True): value) for fact in self.facts}
+        scope |= {fact: partial(arguments.get, fact, True) for fact in self.facts}
         try:
             return bool(eval(self.code, {"__builtins__": {}, **_FUNCTIONS, **scope}))
         except (TypeError, AttributeError, IndexError, ValueError, ZeroDivisionError):

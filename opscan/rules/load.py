@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -48,7 +49,7 @@ class Ruleset:
     by_call: Mapping[str, tuple[Rule, ...]]
 
     def for_op(self, overload: str) -> tuple[Rule, ...]:
-        """Rules that name `overload` (`aten.put_.default`) or its packet (`aten.put_`)."""
+        """Rules that name `overload` (`aten.erf.default`) or its packet (`aten.erf`)."""
         found = self.by_op.get(overload, ())
         return found + self.by_op.get(overload.rpartition(".")[0], ())
 
@@ -56,7 +57,7 @@ class Ruleset:
 def make_ruleset(rules: Iterable[Rule]) -> Ruleset:
     """Index the rules. Raises RulesError when two of them share an id."""
     ordered = sorted(rules, key=lambda rule: rule.id)
-    for one, other in zip(ordered, ordered[1:], strict=False):
+    for one, other in pairwise(ordered):
         if one.id == other.id:
             raise RulesError(
                 f"id {one.id} is used twice", f"{one.source} and {other.source}", "Give one of the two rows a free id."

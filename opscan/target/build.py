@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from opscan.blame import one_line, user_line
 from opscan.errors import TargetError
 from opscan.target.arguments import Arguments, Given, assumed_value, fill_arguments, signature_of, unfilled
-from opscan.target.blame import one_line, user_line
 from opscan.target.load import load_object
 from opscan.target.spec import TargetSpec, parse_target
 from opscan.target.wellknown import UNKNOWN

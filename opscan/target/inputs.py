@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from opscan.blame import one_line, user_line
 from opscan.errors import InputError, TargetError
-from opscan.target.blame import one_line, user_line
 from opscan.target.load import load_object
 from opscan.target.spec import parse_target
 

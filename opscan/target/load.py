@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from opscan.blame import one_line, shown_path, user_line
 from opscan.errors import TargetError
-from opscan.target.blame import one_line, shown_path, user_line
 from opscan.target.spec import TargetSpec
 
 # Note [sys.path keeps what a target needed]

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from opscan.blame import one_line
 from opscan.errors import InputError, TargetError
-from opscan.target.blame import one_line
 from opscan.target.inputs import InputSpec, flag, make_inputs
 from opscan.target.load import load_object
 from opscan.target.spec import parse_target
@@ -67,7 +67,7 @@ def make_loss(
     if wanted <= 1 and target is None:
         return Loss(lambda value: function(value))
     if target is not None:
-        return Loss(lambda value: function(value, target))
+        return Loss(_with_target(function, target))
     if not isinstance(output, torch.Tensor) or wanted > 2:
         raise InputError(
             f"the loss takes {wanted} arguments and the model returns a {type(output).__name__}",
@@ -84,12 +84,16 @@ def make_loss(
             errors.append(f"{spec}: {one_line(error)}")
             continue
         shown = InputSpec(spec.shape, spec.dtype, spec.bound, TARGET_NAME)
-        return Loss(lambda value: function(value, made), (f"{shown} (the loss's target, assumed; {flag(shown)})",))
+        return Loss(_with_target(function, made), (f"{shown} (the loss's target, assumed; {flag(shown)})",))
     raise InputError(
         "no target found that the loss takes",
         "--loss",
         f"Give it as --input {TARGET_NAME}=int64:2<10. Tried: " + "; ".join(errors),
     )
+
+
+def _with_target(function: LossFunction, target: object) -> Callable[[object], object]:
+    return lambda output: function(output, target)
 
 
 def _required(function: LossFunction) -> int:

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from opscan.blame import one_line, user_line
 from opscan.errors import InputError
-from opscan.target.blame import one_line, user_line
 from opscan.target.build import Target
 from opscan.target.forms import BATCH
 from opscan.target.inputs import Inputs, InputSpec, flag, make_inputs, shown_shape

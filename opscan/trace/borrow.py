@@ -37,7 +37,7 @@ class Twins:
         return found[1]
 
     def swap(self, value: Any, depth: int = _DEPTH) -> Any:
-        """The same nested containers with tensors replaced: copies of those that hold tensors, the others as they are."""
+        """Nested containers with their tensors replaced: copies of those that hold any, the others as they are."""
         if isinstance(value, torch.Tensor):
             return self.of(value)
         if depth == 0 or type(value) not in _CONTAINERS:
@@ -59,7 +59,8 @@ def _items(container: Any) -> list[tuple[Any, Any]]:
 
 def _make_twin(tensor: torch.Tensor) -> torch.Tensor:
     if is_lazy(tensor):
-        return type(tensor)(requires_grad=tensor.requires_grad, device="meta")  # type: ignore[call-arg]
+        lazy: Callable[..., torch.Tensor] = type(tensor)
+        return lazy(requires_grad=tensor.requires_grad, device="meta")
     if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
         twin = tensor.detach().clone() if not tensor.is_meta else tensor.detach()
         return nn.Parameter(twin, requires_grad=False) if isinstance(tensor, nn.Parameter) else twin

@@ -132,7 +132,7 @@ class PublicCalls(TorchFunctionMode):
 
 
 def _call_on_one_device(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: RuntimeError) -> Any:
-    """Call a composite that checks devices itself with meta twins for known tensors, Note [Known and unknown values]."""
+    """Call a composite that checks devices itself once more, with meta twins for known tensors."""
     tensors: list[torch.Tensor] = []
     tensors_in((*args, *kwargs.values()), tensors)
     if len({tensor.device.type for tensor in tensors}) < 2:

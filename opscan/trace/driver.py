@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
@@ -10,12 +9,13 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from opscan.blame import one_line, user_line
 from opscan.errors import TraceError
 from opscan.trace.borrow import Twins, borrowed
 from opscan.trace.calls import PublicCalls
 from opscan.trace.graph import Trace
 from opscan.trace.hygiene import unchanged_process
-from opscan.trace.provenance import look_out, recorded_construction
+from opscan.trace.provenance import recorded_construction
 from opscan.trace.recorder import Recorder
 from opscan.trace.spared import dynamo_spared
 from opscan.trace.values import Values, is_lazy, map_tensors, meta_like
@@ -85,7 +85,7 @@ def trace_target(
         stack.enter_context(recorder.watching_modules(_roots(call, *held)))
         stack.enter_context(calls.nested(watched))
         stack.enter_context(torch.set_grad_enabled(training))
-        stack.enter_context(_user_errors("forward"))
+        stack.enter_context(_user_errors(call))
         with calls, recorder:
             outputs = call(*held[0], **held[1])
             if loss is not None:
@@ -104,7 +104,7 @@ def trace_target(
 
 
 def _as_activation(tensor: torch.Tensor) -> torch.Tensor:
-    """A floating input as a layer before would hand it in: it needs a gradient and is no leaf, so in-place ops may change it."""
+    """A floating input as a layer before would hand it in: it needs a gradient, and in-place ops may change it."""
     if not (tensor.is_meta and (tensor.is_floating_point() or tensor.is_complex())):
         return tensor
     with torch.enable_grad():
@@ -177,28 +177,15 @@ def _collect(value: Any, found: list[torch.Tensor], seen: set[int]) -> None:
 
 
 @contextmanager
-def _user_errors(phase: str) -> Iterator[None]:
+def _user_errors(call: Callable[..., Any]) -> Iterator[None]:
     """Turn what the target raises into one TraceError that names the user's line."""
     try:
         yield
-    except (TraceError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise TraceError(
-            f"{type(error).__name__}: {_first_line(error)}",
-            _where(error) or phase,
+            one_line(error),
+            user_line(error) or getattr(call, "__qualname__", type(call).__name__),
             "The model fails on these inputs; give others with --input or --inputs, or fix the model.",
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["(no message)"])[0]
-
-
-def _where(error: BaseException) -> str:
-    """file:line of the innermost frame of the user's code on the error's traceback."""
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        place, _ = look_out(frame)
-        if place is not None and place.file == frame.f_code.co_filename:
-            return f"{place.file}:{line}"
-    return ""

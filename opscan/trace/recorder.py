@@ -17,7 +17,7 @@ from opscan.trace.provenance import construction_site, look_out
 from opscan.trace.values import Values, is_lazy, map_tensors, traits_of
 
 _NODE = "_opscan_node"
-"""Attribute that ties a tensor to the index of the node it came from; an index, so that copies of tensors are harmless."""
+"""Attribute that ties a tensor to the index of the node it came from; an index, so that copying it is harmless."""
 
 _graph_task = torch._C._current_graph_task_id
 _autograd_node = torch._C._current_autograd_node
@@ -51,6 +51,7 @@ class Recorder(Values):
         self._by_sequence: dict[int, fx.Node] = {}
         self._last_sequence_nr = _next_sequence_nr() - 1
         self._previous_op: fx.Node | None = None
+        self._last_input: fx.Node | None = None  # None: at the start of the graph
         self._composite: int | None = None
         self._public: tuple[str, ...] = ()
         self._modules: list[ModuleSite] = []
@@ -60,9 +61,8 @@ class Recorder(Values):
 
     def add_input(self, name: str, tensor: torch.Tensor, weight: bool = False) -> None:
         """Make a placeholder node for a tensor that no recorded op produced; `weight` says the model learns it."""
-        first = next(iter(self.graph.nodes), None)
-        with self.graph.inserting_before(first) if first is not None and self._nodes else _nowhere():
-            node = self.graph.placeholder(name)
+        with self.graph.inserting_after(self._last_input):
+            node = self._last_input = self.graph.placeholder(name)
         if weight:
             node.meta["weight"] = True
         self._place(tensor, node, fresh=False)
@@ -79,7 +79,7 @@ class Recorder(Values):
         self._nodes.append(node)
 
     def _node_of(self, tensor: torch.Tensor) -> fx.Node:
-        index = tensor.__dict__.get(_NODE)
+        index: int | None = tensor.__dict__.get(_NODE)
         if index is not None:
             return self._nodes[index]
         if tensor.is_meta and tensor.layout is torch.strided:  # autograd hands saved tensors back as new objects
@@ -158,7 +158,7 @@ class Recorder(Values):
 
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> fx.Node:
         grad_args = 0
-        node_args = []
+        node_args: list[Any] = []
         for position, value in enumerate(args):
             if isinstance(value, torch.Tensor):
                 if value.requires_grad:
@@ -251,13 +251,8 @@ class Recorder(Values):
         return info
 
 
-@contextmanager
-def _nowhere() -> Iterator[None]:
-    yield
-
-
 def _merged(called: tuple[str, ...], passed: tuple[str, ...]) -> tuple[str, ...]:
-    """One chain of public functions, outermost first: the intercepted call, then the functions on the stack below it."""
+    """One chain of public functions, outermost first: the calls intercepted, then the functions on the stack."""
     if not passed:
         return called
     return called if called and called[-1] == passed[0] and len(passed) == 1 else tuple(dict.fromkeys(called + passed))

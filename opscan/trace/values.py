@@ -131,7 +131,7 @@ def meta_like(tensor: torch.Tensor) -> torch.Tensor:
 
 def is_lazy(tensor: torch.Tensor) -> bool:
     """Whether it is a parameter or buffer of a lazy module that has no sizes yet."""
-    return isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin)
+    return isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin)  # type: ignore[attr-defined]
 
 
 def _is_real_valued(dtype: torch.dtype) -> bool:
@@ -152,7 +152,7 @@ class Values(TorchDispatchMode):
     """
 
     def __init__(self, invented: Callable[[Any], None] = lambda op: None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.invented = invented
         self._remembered: dict[tuple[Any, ...], Any] = {}
 

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-_OPSCAN = Path(__file__).resolve().parent.parent
+_OPSCAN = Path(__file__).resolve().parent
 
 
 @cache

@@ -1,0 +1,117 @@
+"""Shared: the CNN of case A as a user would type it, and running the command line in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opscan.cli import main
+
+CNN_SOURCE = """\
+import torch
+import torch.nn as nn
+
+
+class CNN_v2(nn.Module):
+    def __init__(self, num_classes):
+        super(CNN_v2, self).__init__()
+        self.conv1 = nn.Conv2d(in_channels=3, out_channels=32, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv2 = nn.Conv2d(in_channels=32, out_channels=32, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv3 = nn.Conv2d(in_channels=32, out_channels=64, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv4 = nn.Conv2d(in_channels=64, out_channels=64, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv5 = nn.Conv2d(in_channels=64, out_channels=128, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv6 = nn.Conv2d(in_channels=128, out_channels=128, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=(2, 2))
+        self.classifier1 = nn.Linear(4 * 4 * 128, 128)
+        self.classifier2 = nn.Linear(128, num_classes)
+        self.features = nn.Sequential(
+            self.conv1, self.relu, self.conv2, self.relu, self.maxpool,
+            self.conv3, self.relu, self.conv4, self.relu, self.maxpool,
+            self.conv5, self.relu, self.conv6, self.relu, self.maxpool)
+        self.classifier = nn.Sequential(self.classifier1, self.relu, self.classifier2)
+
+    def forward(self, x):
+        x = self.features(x)
+        x = x.view(x.size(0), -1)
+        return self.classifier(x)
+"""
+REPLICATE = ", padding=(1, 1), padding_mode='replicate'"
+CONV_LINES = list(range(8, 14))
+
+
+def cnn_v3_source() -> str:
+    """No padding, the last pooling dropped, a smaller first linear layer."""
+    return (
+        CNN_SOURCE.replace("CNN_v2", "CNN_v3")
+        .replace(REPLICATE, "")
+        .replace("self.conv6, self.relu, self.maxpool)", "self.conv6, self.relu)")
+        .replace("4 * 4 * 128", "128")
+    )
+
+
+def cnn_v4_source() -> str:
+    """Zero padding."""
+    return CNN_SOURCE.replace("CNN_v2", "CNN_v4").replace(REPLICATE, ", padding=(1, 1)")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.out)
+        return document
+
+    @property
+    def report(self) -> dict[str, Any]:
+        report: dict[str, Any] = self.document["reports"][0]
+        return report
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty current directory with the three CNNs in it; what was imported from it is forgotten afterwards."""
+    (tmp_path / "mymodel.py").write_text(CNN_SOURCE)
+    (tmp_path / "mymodel3.py").write_text(cnn_v3_source())
+    (tmp_path / "mymodel4.py").write_text(cnn_v4_source())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).is_relative_to(tmp_path):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def opscan(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run the command line in this process, in the workplace."""
+
+    def run(*words: str) -> Outcome:
+        try:
+            status = main(words)
+        except SystemExit as exit:
+            status = exit.code if isinstance(exit.code, int) else 1
+        captured = capsys.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return run
+
+
+def run_process(*words: str, cwd: Path, env: dict[str, str] | None = None) -> Outcome:
+    """Run a command as a process of its own."""
+    done = subprocess.run(words, cwd=cwd, env=env or dict(os.environ), capture_output=True, text=True, check=False)
+    return Outcome(done.returncode, done.stdout, done.stderr)
