@@ -23,12 +23,12 @@ import torch.nn as nn
 class CNN_v2(nn.Module):
     def __init__(self, num_classes):
         super(CNN_v2, self).__init__()
-        self.conv1 = nn.Conv2d(in_channels=3, out_channels=32, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
-        self.conv2 = nn.Conv2d(in_channels=32, out_channels=32, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
-        self.conv3 = nn.Conv2d(in_channels=32, out_channels=64, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
-        self.conv4 = nn.Conv2d(in_channels=64, out_channels=64, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
-        self.conv5 = nn.Conv2d(in_channels=64, out_channels=128, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
-        self.conv6 = nn.Conv2d(in_channels=128, out_channels=128, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv1 = nn.Conv2d(3, 32, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv2 = nn.Conv2d(32, 32, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv3 = nn.Conv2d(32, 64, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv4 = nn.Conv2d(64, 64, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv5 = nn.Conv2d(64, 128, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
+        self.conv6 = nn.Conv2d(128, 128, kernel_size=(3, 3), padding=(1, 1), padding_mode='replicate')
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=(2, 2))
         self.classifier1 = nn.Linear(4 * 4 * 128, 128)

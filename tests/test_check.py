@@ -126,7 +126,7 @@ def test_eval_mode_shows_what_still_draws_random_numbers() -> None:
 
 
 def test_an_op_no_rule_speaks_for_is_counted_as_unknown() -> None:
-    library = torch.library.Library("opscan_test", "DEF")  # noqa: TOR901
+    library = torch.library.Library("opscan_test", "DEF")
     library.define("double(Tensor x) -> Tensor")
     library.impl("double", lambda x: x * 2, "CompositeExplicitAutograd")
     try:
