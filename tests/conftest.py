@@ -115,3 +115,7 @@ def run_process(*words: str, cwd: Path, env: dict[str, str] | None = None) -> Ou
     """Run a command as a process of its own."""
     done = subprocess.run(words, cwd=cwd, env=env or dict(os.environ), capture_output=True, text=True, check=False)
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--renew", action="store_true", help="write the golden files anew")

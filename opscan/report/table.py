@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 
@@ -17,6 +18,7 @@ from opscan.report.words import (
     alert_text,
     describe_environment,
     place_words,
+    short_paths,
     summaries,
     verdict_line,
 )
@@ -24,6 +26,7 @@ from opscan.rules.schema import Replacement
 
 _LABEL = 10
 _WHERE = 20
+_GAP = 2  # tabulate puts it between columns and around headers
 
 
 def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> str:
@@ -49,26 +52,39 @@ def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> s
 
 
 def _overview(findings: list[Finding], width: int) -> str:
-    rows = [(each.verdict, each.op, each.count, _first_places(each)) for each in findings]
-    room = width - 2 * 3 - max(len("verdict"), *(len(row[0]) for row in rows)) - len("  count")
-    op_width = room - min(_WHERE, max(len(row[3]) for row in rows))
+    verdicts = max(len(word) for word in ("verdict", *(finding.verdict for finding in findings)))
+    wheres = min(_WHERE, max(len(_first_places(finding)) for finding in findings))
+    ops = width - verdicts - len("count") - wheres - 6 * _GAP
+    rows = [
+        (each.verdict, _broken(each.op, ops), each.count, _broken(_first_places(each), wheres)) for each in findings
+    ]
     return tabulate(
         rows,
         headers=("verdict", "op", "count", "where"),
         tablefmt="simple",
-        maxcolwidths=[None, op_width, None, room - op_width],
         disable_numparse=True,
         colalign=("left", "left", "right", "left"),
     )
 
 
+def _broken(name: str, width: int) -> str:
+    """A dotted name over as many lines as it needs, broken after dots, underscores and spaces where it can be."""
+    lines = [""]
+    for piece in re.findall(r"[^._ ]*[._ ]?", name):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def _first_places(finding: Finding) -> str:
-    modules = [module or "(model)" for module in finding.modules]
-    return modules[0] if len(modules) == 1 else f"{modules[0]} and {len(modules) - 1} more"
+    names = short_paths(module or "(model)" for module in finding.modules)
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _details(finding: Finding, width: int) -> str:
-    lines = [f"{finding.op}: {finding.verdict}, in {finding.phase} ({finding.rule})"]
+    head = f"{finding.op}: {finding.verdict}, in {finding.phase} ({finding.rule})"
+    lines = [textwrap.fill(head, width, subsequent_indent="  ")]
     places = place_words(finding.places)
     margin = max(len(module) for module, _ in places)
     for at, (module, where) in enumerate(places):

@@ -37,12 +37,17 @@ class Scaled(nn.Module):
         return self.conv(x).relu()
 
 
+def _no_detach(nodes):
+    """Without what autograd does itself: it detaches an output that it saves."""
+    return [node for node in nodes if packet(node) != "detach"]
+
+
 def test_phases_come_in_order_and_each_is_there():
     traced = trace(Scaled(), floats(2, 3, 8, 8), loss=lambda out: out.square().mean())
     phases = [call_of(node).phase for node in traced.ops()]
     assert phases == sorted(phases, key=["forward", "loss", "backward"].index)
-    assert [packet(node) for node in ops(traced, phase="forward")] == ["convolution", "relu"]
-    assert [packet(node) for node in ops(traced, phase="loss")] == ["pow", "mean"]
+    assert [packet(node) for node in _no_detach(ops(traced, phase="forward"))] == ["convolution", "relu"]
+    assert [packet(node) for node in _no_detach(ops(traced, phase="loss"))] == ["pow", "mean"]
     assert "convolution_backward" in [packet(node) for node in ops(traced, phase="backward")]
 
 
@@ -349,7 +354,7 @@ def test_an_object_without_source_has_no_construction_line_but_a_call_line():
 def test_source_that_changed_since_it_was_run_is_no_error():
     import linecache
 
-    cell = Cell(_net("self.conv = nn.Conv2d(3, 3, 3) #built"), "<ipython-input-3-ghi>")
+    cell = Cell(_net("self.conv = nn.Conv2d(3, 6, 3) #built"), "<ipython-input-3-ghi>")
     text = ["x = (\n"] * len(linecache.cache[cell.file][2])
     linecache.cache[cell.file] = (1, None, text, cell.file)
     assert _site(cell["Net"](), "conv") is None
@@ -662,7 +667,7 @@ CAUSES = [
         "_ctc_loss",
     ),
     ("put", lambda x: x.put(VECTOR, x.new_ones(3)), [(3, 4)], "put|put_", "put"),
-    ("take", lambda x: x.take(VECTOR), [(3, 4)], "put_", "take"),
+    ("take", lambda x: x.take(VECTOR), [(3, 4)], "put|put_", "take"),
     ("in place", lambda x: x.mul_(2).sigmoid(), [(3, 4)], "sigmoid_backward", "sigmoid"),
     ("index_add_ in place", lambda x, y: x.index_add_(0, VECTOR, y), [(3, 4), (3, 4)], "index_select", "index_add_"),
     (
@@ -931,7 +936,8 @@ def test_ops_of_a_no_grad_part_have_no_sequence_number():
 
 def test_sequence_numbers_go_up_in_forward():
     traced = trace(Scaled(), floats(1, 3, 8, 8), loss=lambda out: out.square().mean())
-    numbers = [call_of(node).sequence_nr for node in traced.ops() if call_of(node).phase != "backward"]
+    forward = [node for node in traced.ops() if call_of(node).phase != "backward"]
+    numbers = [call_of(node).sequence_nr for node in _no_detach(forward)]
     assert None not in numbers
     assert numbers == sorted(set(numbers))
 

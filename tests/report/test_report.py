@@ -1,0 +1,105 @@
+"""Renderings, compared with golden files; `pytest --renew` writes them anew."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from opscan.report.document import render_json
+from opscan.report.html import render_html
+from opscan.report.report import Report
+from opscan.report.words import short_paths
+from tests.report.sample import CLEAN, FULL
+
+GOLDEN = Path(__file__).with_name("golden")
+RENDERINGS = {
+    "full.txt": lambda: FULL.to_text(),
+    "full_all.txt": lambda: FULL.to_text(width=100, show=("config", "unknown")),
+    "clean.txt": lambda: CLEAN.to_text(),
+    "full.json": lambda: re.sub(r'"opscan": "[^"]*"', '"opscan": "VERSION"', render_json([FULL, CLEAN])),
+    "full.html": lambda: render_html(FULL),
+}
+
+
+@pytest.mark.parametrize("name", RENDERINGS)
+def test_rendering_is_as_agreed(name: str, request: pytest.FixtureRequest) -> None:
+    text = RENDERINGS[name]() + "\n"
+    golden = GOLDEN / name
+    if request.config.getoption("--renew"):
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_only_code_may_be_wider_than_the_terminal(width: int) -> None:
+    for line in FULL.to_text(width=width, show=("config", "unknown")).splitlines():
+        assert len(line) <= width or line.startswith(" " * 14), line
+
+
+def test_the_document_has_the_keys_it_promises() -> None:
+    document = json.loads(FULL.to_json())
+    assert list(document) == ["schema", "opscan", "reports"]
+    (report,) = document["reports"]
+    assert list(report) == ["target", "environment", "assumptions", "ops", "unknown", "findings"]
+    assert report["ops"] == {"forward": 40, "backward": 60}
+    assert list(report["findings"][0]) == [
+        "rule", "verdict", "op", "phase", "count", "modules", "module_type", "constructed", "called", "default",
+        "strict", "alert", "predicted", "observed", "message", "replacements",
+    ]  # fmt: skip
+    assert report["findings"][0]["count"] == 15
+    assert report["findings"][0]["observed"] is None
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.opened.append(tag)
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_html_is_escaped_and_well_formed() -> None:
+    tags = _Tags()
+    tags.feed(render_html(FULL))
+    assert "script" not in tags.opened
+    assert tags.open == []
+
+
+@pytest.mark.parametrize(
+    ("report", "on", "fails"),
+    [
+        pytest.param(FULL, None, True, id="raises fails in strict mode"),
+        pytest.param(FULL, ("switches",), True, id="asked for"),
+        pytest.param(FULL, ("random",), False, id="not found"),
+        pytest.param(FULL, ("unknown",), True, id="unknown when asked for"),
+        pytest.param(CLEAN, None, False, id="clean"),
+    ],
+)
+def test_what_fails(report: Report, on: tuple[str, ...] | None, fails: bool) -> None:
+    assert report.fails(on) is fails
+
+
+@pytest.mark.parametrize(
+    ("paths", "short"),
+    [
+        (["conv1", "conv2"], ["conv1", "conv2"]),
+        (["layers.0.a", "layers.1.a", "layers.2.a"], ["layers.{0-2}.a"]),
+        (["layers.0.a", "layers.1.b", "layers.2.a"], ["layers.{0,2}.a", "layers.1.b"]),
+        (["0", "1", "5"], ["{0-1,5}"]),
+        (["layers.3"], ["layers.3"]),
+        (["a.0.b.0", "a.0.b.1"], ["a.0.b.0", "a.0.b.1"]),
+    ],
+)
+def test_paths_that_differ_in_one_number_are_one(paths: list[str], short: list[str]) -> None:
+    assert short_paths(paths) == short
