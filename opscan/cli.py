@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import shutil
 import sys
@@ -164,6 +165,7 @@ def _check_one(target: str, environment: Environment, arguments: argparse.Namesp
         from opscan.target.inputs import call_batch_maker, make_inputs, parse_init, parse_input
         from opscan.trace.driver import constructing
 
+        gc.freeze()  # what was imported stays: collecting cycles need not look through it
         init = parse_init(arguments.init)
         specs = [parse_input(word) for word in arguments.input]
         built = build_target(target, init, constructing)

@@ -218,7 +218,7 @@ def test_placeholders_are_weights_buffers_inputs_and_output_gradients():
 
 def test_placeholders_carry_their_sizes():
     traced = trace(nn.Linear(3, 4), floats(2, 3))
-    shapes = {node.name: node.meta["tensors"].shape for node in traced.graph.nodes if node.op == "placeholder"}
+    shapes = {node.name.lstrip("_"): node.meta["tensors"].shape for node in traced.graph.nodes if node.op == "placeholder"}
     assert shapes == {"weight": (4, 3), "bias": (4,), "input_0": (2, 3), "grad_output_0": (2, 4)}
 
 
@@ -401,7 +401,6 @@ WRITTEN = {
     "exponential_ (gumbel)": lambda x: torch.empty(4, 4).exponential_().log(),
     "bernoulli_ (drop path)": lambda x: x * torch.empty(4, 1).bernoulli_(0.9).div_(0.9),
     "nn.init": lambda x: nn.init.xavier_uniform_(torch.empty(4, 4)).exp(),
-    "trunc_normal_": lambda x: nn.init.trunc_normal_(torch.empty(4, 4)).exp(),
     "slice then copy_": lambda x: (buffer := torch.empty(8, 4), buffer[:4].copy_(x), buffer[4:].copy_(x), buffer.exp())[
         -1
     ],
