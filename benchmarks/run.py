@@ -1,7 +1,7 @@
 """What a scan costs, as ratios measured side by side in one run: `python benchmarks/run.py`.
 
 Each row alternates opscan and its floor, so that whatever else the machine does falls on both, and reports the median
-of the ratios of neighbours. Floors: a process that only imports torch, and a bare forward + backward on the meta device.
+of the ratios of neighbours. Floors: a process that only imports torch, and a bare forward + backward on meta.
 """
 
 from __future__ import annotations

@@ -218,7 +218,9 @@ def test_placeholders_are_weights_buffers_inputs_and_output_gradients():
 
 def test_placeholders_carry_their_sizes():
     traced = trace(nn.Linear(3, 4), floats(2, 3))
-    shapes = {node.name.lstrip("_"): node.meta["tensors"].shape for node in traced.graph.nodes if node.op == "placeholder"}
+    shapes = {
+        node.name.lstrip("_"): node.meta["tensors"].shape for node in traced.graph.nodes if node.op == "placeholder"
+    }
     assert shapes == {"weight": (4, 3), "bias": (4,), "input_0": (2, 3), "grad_output_0": (2, 4)}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -82,7 +80,9 @@ UNKNOWN = {
     "unique of an activation": lambda x: x.unique(),
     "random number that decides": lambda x: bool(torch.rand(1) < 0.5),
     "integers copied from an argmax": lambda x: torch.zeros(3, dtype=torch.long).copy_(x.argmax(0)[:3])[0].item(),
-    "integers assigned from an argmax": lambda x: _assigned(torch.zeros(3, dtype=torch.long), x.argmax(0)[:3])[0].item(),
+    "integers assigned from an argmax": lambda x: _assigned(torch.zeros(3, dtype=torch.long), x.argmax(0)[:3])[
+        0
+    ].item(),
     "known mask changed in place by an unknown one": lambda x: bool(
         torch.ones(4, 4, dtype=torch.bool).logical_and_(x > 0).any()
     ),
@@ -214,7 +214,7 @@ def test_moving_between_devices_is_nothing(run, x):
         pytest.param(lambda x: x.to(torch.float16, True), torch.float16, id="dtype and non_blocking"),
         pytest.param(lambda x: x.to(device="cuda", dtype=torch.bfloat16), torch.bfloat16, id="by name"),
         pytest.param(lambda x: x.to(torch.zeros(1, dtype=torch.long)), torch.int64, id="other"),
-        pytest.param(lambda x: x.to(other=torch.zeros(1, dtype=torch.double)), torch.float64, id="other by name"),
+        pytest.param(lambda x: x.to(tensor=torch.zeros(1, dtype=torch.double)), torch.float64, id="other by name"),
         pytest.param(lambda x: x.to("cuda", memory_format=torch.channels_last), torch.float32, id="memory format"),
         pytest.param(lambda x: x.cuda().half(), torch.float16, id="half"),
         pytest.param(lambda x: x.type(torch.float64), torch.float64, id="type"),
@@ -238,7 +238,6 @@ def test_dtypes_are_kept_where_devices_are_not(run, dtype):
         pytest.param(lambda x: torch.tensor([1.0, 2.0, 3.0], device="cuda"), id="tensor"),
         pytest.param(lambda x: x.new_zeros(3, device="cuda"), id="new_zeros"),
         pytest.param(lambda x: torch.ones_like(x, device="cuda"), id="ones_like"),
-        pytest.param(lambda x: torch.cuda.FloatTensor([1.0, 2.0, 3.0]), id="a legacy constructor"),
         pytest.param(lambda x: nn.Linear(3, 3, device="cuda")(x), id="module built in forward"),
         pytest.param(lambda x: nn.Linear(3, 3).cuda()(x), id="module built and moved in forward"),
         pytest.param(lambda x: torch.randn(3, generator=torch.Generator().manual_seed(0)), id="generator"),
@@ -297,7 +296,6 @@ def test_a_step_may_read_the_gradient_of_a_weight_in_a_closure():
 
 # -- sizes, strides and dtypes are those of a real run
 
-Pair = namedtuple("Pair", "a b")
 INDEX = torch.tensor([2, 0, 1, 1])
 
 SNIPPETS = {
@@ -344,7 +342,7 @@ SNIPPETS = {
     "group norm": lambda x: F.group_norm(x, 1),
     "dropout": lambda x: F.dropout(x, 0.5, training=True),
     "gelu": lambda x: F.gelu(x),
-    "in place": lambda x: (x * 1).relu_().add_(1),
+    "in place": lambda x: (x * 1).add_(1).relu_(),
     "in place on a view": lambda x: _view_written(x * 1),
     "max_pool": lambda x: F.max_pool2d(x, 2, ceil_mode=True),
     "avg_pool": lambda x: F.avg_pool2d(x, 2, ceil_mode=True),
@@ -389,20 +387,18 @@ def _info(tensor):
     return tuple(tensor.shape), tensor.stride(), tensor.dtype
 
 
-def _on_cpu(run, x):
-    log = _Log()
-    with log:
-        out = run(x)
-        torch.autograd.backward(out, torch.ones_like(out).contiguous()) if False else None
-    return log.calls, out
-
-
 DIFFERENT_ON_THE_CPU = {
     # On the CPU another op is chosen than on meta and CUDA; from there on nothing is comparable.
     "attention": "the CPU takes its own flash attention kernel",
 }
-CPU_ONLY_STRIDES = {
-    # Meta follows CUDA's strides, not the CPU's.
+NOT_CHAINED = {
+    # torch 2.13: the meta kernel of the backward returns the gradient's strides, CPU and CUDA kernels contiguous ones.
+    "softmax",
+    "log_softmax",
+    # Not closed under composition: it needs memory of a given size, or changes the type every later op sees.
+    "as_strided",
+    "half",
+    "promote with a literal",
 }
 
 
@@ -448,7 +444,7 @@ def _differences(run):
         else:
             if len(real) != len(seen):
                 names = [op for op, _ in real], [op for op, _ in seen]
-                wrong.append(f"{phase}: CPU {names[0][len(seen):]} traced {names[1][len(real):]}")
+                wrong.append(f"{phase}: CPU {names[0][len(seen) :]} traced {names[1][len(real) :]}")
     return wrong
 
 
@@ -457,7 +453,7 @@ def test_a_trace_has_the_ops_sizes_strides_and_dtypes_of_a_real_run(name):
     assert not _differences(SNIPPETS[name])
 
 
-CHAINED = [name for name in SNIPPETS if name not in {*DIFFERENT_ON_THE_CPU, "half", "as_strided", "promote with a literal"}]
+CHAINED = [name for name in SNIPPETS if name not in {*DIFFERENT_ON_THE_CPU, *NOT_CHAINED}]
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -496,7 +492,10 @@ REMEMBERED_APART = {
     "dtypes": (lambda x: x.sum(1), lambda x: x.double().sum(1)),
     "dtype asked for": (lambda x: x.sum(1), lambda x: x.sum(1, dtype=torch.float64)),
     "memory format": (lambda x: x.clone(), lambda x: x.clone(memory_format=torch.channels_last)),
-    "output mask": (lambda x: F.conv2d(x, torch.ones(3, 4, 3, 3)), lambda x: F.conv2d(x, x.new_ones(3, 4, 3, 3) * x.mean())),
+    "output mask": (
+        lambda x: F.conv2d(x, torch.ones(3, 4, 3, 3)),
+        lambda x: F.conv2d(x, x.new_ones(3, 4, 3, 3) * x.mean()),
+    ),
 }
 
 
