@@ -13,6 +13,9 @@ from opscan.rules.schema import DEVICES, Device
 OLDEST = Version("1.7")
 """The first torch with strict mode (`torch.set_deterministic`); nothing is known about earlier ones."""
 
+NEWEST = Version("2.15")
+"""The newest torch the rules were mined from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
@@ -24,6 +27,11 @@ class Environment:
     device: Device
     torch: Version
     strict: bool | None = None
+
+    @property
+    def is_newer_than_the_rules(self) -> bool:
+        """Whether the rules were written before this torch; the answer is then the one for NEWEST."""
+        return self.torch.release[:2] > NEWEST.release[:2]
 
 
 def make_environment(device: str = "auto", torch_version: str | None = None, strict: bool | None = None) -> Environment:

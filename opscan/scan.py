@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from opscan.environment import Environment, make_environment
+from opscan.environment import NEWEST, Environment, make_environment
 from opscan.match import match
 from opscan.report.report import Report
 from opscan.rules.load import load_rules
@@ -83,7 +83,7 @@ def scan_target(
         assumed_sizes=inputs.assumed,
     )
     assumptions = (*target.assumptions, *inputs.assumptions, *(bound.assumptions if bound else ()), *trace.assumptions)
-    return make_report(target.label, trace, environment, (*assumptions, *_invented(trace)))
+    return make_report(target.label, trace, environment, (*assumptions, *_invented(trace), *_dated(environment)))
 
 
 def make_report(label: str, trace: Trace, environment: Environment, assumptions: tuple[str, ...]) -> Report:
@@ -109,6 +109,12 @@ def _bind_loss(
         return None
     function = load_loss(loss)
     return make_loss(function, run_forward(inputs.args, dict(inputs.kwargs)), target, lambda: on_meta([function]))
+
+
+def _dated(environment: Environment) -> tuple[str, ...]:
+    if not environment.is_newer_than_the_rules:
+        return ()
+    return (f"torch {environment.torch} is newer than the rules, which end at {NEWEST}: taken to behave as that",)
 
 
 def _invented(trace: Trace) -> tuple[str, ...]:

@@ -140,6 +140,11 @@ def test_an_op_no_rule_speaks_for_is_counted_as_unknown() -> None:
     assert "opscan_test.double.default" in report.to_text()
 
 
+def test_a_torch_newer_than_the_rules_is_said_to_be() -> None:
+    assert any("newer" in line for line in opscan.check(nn.Linear(2, 2), torch_version="3.1").assumptions)
+    assert not any("newer" in line for line in opscan.check(nn.Linear(2, 2), torch_version="2.15.1").assumptions)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
