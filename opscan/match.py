@@ -52,11 +52,16 @@ def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
     hits: list[_Hit] = []
     unknown: Counter[str] = Counter()
     matched_composites: set[int] = set()
+    run_forward = set()
     for index, composite in enumerate(trace.composites):
         found = list(_composite_hits(composite, index, candidates, trace))
         if found:
             matched_composites.add(index)
-        hits.extend(found)
+        if composite.phase != "backward":
+            run_forward |= {(hit.rule.id, hit.called or hit.module) for hit in found}
+            hits.extend(found)
+        else:  # a checkpoint runs its forward again: the same calls, unless the first run was without gradients
+            hits.extend(hit for hit in found if (hit.rule.id, hit.called or hit.module) not in run_forward)
     for node in trace.ops():
         op = candidates.op(node.target)
         if op.unknown:

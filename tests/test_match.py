@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import opscan
 from opscan.environment import make_environment
@@ -106,6 +107,28 @@ def test_a_composite_inside_another_torch_function_is_seen() -> None:
     encoder = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
     found = findings_of(trace_of(encoder, torch.empty(2, 5, 32, device="meta")))
     assert found["torch.nn.functional.scaled_dot_product_attention"].modules == ("self_attn",)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_composite_under_a_checkpoint_is_found_once(reentrant: bool) -> None:
+    class Checkpointed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+            self.linear = nn.Linear(32, 32)
+
+        def inner(self, x: torch.Tensor) -> torch.Tensor:
+            q = self.linear(self.layer(x)).view(2, 5, 4, 8).transpose(1, 2).cuda()
+            return F.scaled_dot_product_attention(q, q, q)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            attended: torch.Tensor = checkpoint(self.inner, x, use_reentrant=reentrant)
+            return attended
+
+    trace = trace_of(Checkpointed(), torch.empty(2, 5, 32, device="meta"))
+    matched = match(trace, load_rules(), make_environment("cuda", "2.13"))
+    counts = [finding.count for finding in matched.findings if finding.verdict == "switches"]
+    assert counts == [1, 1]
 
 
 def test_places_come_in_the_order_of_the_forward_pass() -> None:

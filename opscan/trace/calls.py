@@ -7,13 +7,13 @@ of the way: `.cuda()` and `device="cuda"` mean nothing to a trace on meta.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import BuiltinFunctionType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from opscan.trace.values import map_tensors, meta_like, tensors_in
@@ -102,23 +102,22 @@ class PublicCalls(TorchFunctionMode):
 
     @contextmanager
     def nested(self, names: Iterable[str]) -> Iterator[None]:
-        """See these builtins of torch.nn.functional also where another torch function calls them.
+        """See calls also where torch itself makes them: these builtins of torch.nn.functional, and user code in backward.
 
-        Within a call this mode is off, so the names are looked up through wrappers that switch it on again. Functions
-        written in Python are left alone: they would take the wrapper for themselves and call it forever.
+        Within a call this mode is off, so such calls are looked up through doors that switch it on again. Functions
+        written in Python get no door: they would take it for themselves and call it forever.
         """
-        module = importlib.import_module("torch.nn.functional")
-        originals = {
-            short: getattr(module, short)
-            for owner, _, short in (name.rpartition(".") for name in names)
-            if owner == "torch.nn.functional" and isinstance(getattr(module, short, None), BuiltinFunctionType)
-        }
-        for short, original in originals.items():
+        doors = [(torch.autograd, "_engine_run_backward"), (torch.autograd.graph, "_engine_run_backward")]
+        for owner, _, short in (name.rpartition(".") for name in names):
+            if owner == "torch.nn.functional" and isinstance(getattr(F, short, None), BuiltinFunctionType):
+                doors.append((F, short))
+        originals = [(module, short, getattr(module, short)) for module, short in doors]
+        for module, short, original in originals:
             setattr(module, short, self._reentering(original))
         try:
             yield
         finally:
-            for short, original in originals.items():
+            for module, short, original in originals:
                 setattr(module, short, original)
 
     def _reentering(self, original: Callable[..., Any]) -> Callable[..., Any]:
