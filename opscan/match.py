@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from torch import fx
@@ -14,8 +15,18 @@ from opscan.finding import Finding, Line, Place
 from opscan.rules.condition import Condition
 from opscan.rules.load import Ruleset
 from opscan.rules.schema import VERDICTS, History, Rule
-from opscan.trace.graph import CompositeCall, ModuleSite, OpCall, SourceLine, TensorInfo, Trace, call_of, serves_weights
-from opscan.trace.values import traits_of
+from opscan.trace.graph import (
+    CompositeCall,
+    ModuleSite,
+    OpCall,
+    SourceLine,
+    TensorInfo,
+    Trace,
+    call_of,
+    hangs_on_data,
+    serves_weights,
+)
+from opscan.trace.traits import traits_of
 
 OWN_NAMESPACES = frozenset({
     "aten", "prim", "prims", "rngprims", "quantized", "_quantized", "quantized_decomposed", "sparse", "mkldnn",
@@ -48,7 +59,7 @@ class Matched:
 def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
     """Every op and composite call of the trace that a rule speaks of, as grouped findings."""
     candidates = _Candidates(rules, environment)
-    weighted = serves_weights(trace)
+    sources = _Sources(trace)
     hits: list[_Hit] = []
     unknown: Counter[str] = Counter()
     matched_composites: set[int] = set()
@@ -67,8 +78,28 @@ def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
         if op.unknown:
             unknown[op.name] += 1
         if op.rules and call_of(node).composite not in matched_composites:
-            hits.extend(_op_hits(node, op, trace, weighted))
+            hits.extend(_op_hits(node, op, trace, sources))
     return Matched(tuple(sorted(_grouped(hits), key=_severity)), dict(sorted(unknown.items())))
+
+
+def merged(outcomes: Sequence[Matched]) -> Matched:
+    """What was found on any of several ways through a model; what was found on all of them is counted once."""
+    groups: dict[Finding, list[Finding]] = {}
+    unknown: Counter[str] = Counter()
+    for outcome in outcomes:
+        unknown |= Counter(outcome.unknown)
+        for finding in outcome.findings:
+            groups.setdefault(replace(finding, places=()), []).append(finding)
+    findings = (replace(same[0], places=_united(same)) for same in groups.values())
+    return Matched(tuple(sorted(findings, key=_severity)), dict(sorted(unknown.items())))
+
+
+def _united(findings: list[Finding]) -> tuple[Place, ...]:
+    counts: dict[Place, int] = {}
+    for place in (place for finding in findings for place in finding.places):
+        nameless = replace(place, count=0)
+        counts[nameless] = max(counts.get(nameless, 0), place.count)
+    return tuple(replace(place, count=count) for place, count in counts.items())
 
 
 class _Op(NamedTuple):
@@ -123,15 +154,15 @@ def _composite_hits(composite: CompositeCall, index: int, candidates: _Candidate
             yield _Hit(rule, entry, composite.name, phase, composite.module, composite.called, notes, index)
 
 
-def _op_hits(node: fx.Node, op: _Op, trace: Trace, weighted: frozenset[fx.Node]) -> Iterator[_Hit]:
+def _op_hits(node: fx.Node, op: _Op, trace: Trace, sources: _Sources) -> Iterator[_Hit]:
     call = call_of(node)
-    arguments = _Arguments(node, call)
+    arguments = _Arguments(node, call, sources)
     for rule, entries in op.rules:
         entry = _deciding(rule, entries, arguments, call.public, trace.assumed_sizes)
         if entry is not None:
             notes = _scale_notes(rule, trace.assumed_sizes)
             order = call.sequence_nr if call.cause is not None and call.sequence_nr is not None else 0
-            for_inputs = call.cause is not None and call.cause not in weighted
+            for_inputs = call.cause is not None and call.cause not in sources.weighted
             yield _Hit(rule, entry, op.name, call.phase, call.module, call.called, notes, order, for_inputs)
 
 
@@ -156,25 +187,52 @@ def _all_hold(conditions: tuple[Condition, ...], arguments: Mapping[str, Any]) -
 
 
 def _scale_notes(rule: Rule, assumed_sizes: bool) -> tuple[str, ...]:
-    return tuple(f"Only where {condition.text}." for condition in rule.at_scale) if assumed_sizes else ()
+    return (f"Only where {rule.scale}.",) if rule.at_scale and assumed_sizes else ()
 
 
-class _Argument(NamedTuple):
+class _Sources:
+    """What hangs on weights and what on data, worked out when first asked for."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    @cached_property
+    def weighted(self) -> frozenset[fx.Node]:
+        return serves_weights(self._trace)
+
+    @cached_property
+    def data(self) -> frozenset[fx.Node]:
+        return hangs_on_data(self._trace)
+
+
+class _Argument:
     """A tensor argument: what its node returned, and whether it needed a gradient when the op ran."""
 
-    info: TensorInfo
-    requires_grad: bool
+    def __init__(self, node: fx.Node, requires_grad: bool, sources: _Sources) -> None:
+        self._node = node
+        self._sources = sources
+        self._info: TensorInfo = node.meta["tensors"]
+        self.requires_grad = requires_grad
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.info, name)
+        return getattr(self._info, name)
+
+    @property
+    def distinct(self) -> bool:
+        """Whether its values are part of the model, whatever the batch, and no two of them are equal."""
+        tensor, version = self._node.meta.get("known", (None, 0))
+        if tensor is None or tensor._version != version or self._node in self._sources.data:
+            return False
+        return bool(tensor.unique().numel() == tensor.numel())
 
 
 class _Arguments(Mapping[str, Any]):
     """The arguments of an op by the names of its schema, read from the graph only when a condition asks."""
 
-    def __init__(self, node: fx.Node, call: OpCall) -> None:
+    def __init__(self, node: fx.Node, call: OpCall, sources: _Sources) -> None:
         self._node = node
         self._call = call
+        self._sources = sources
         self._schema = node.target._schema.arguments  # type: ignore[union-attr]
 
     def __getitem__(self, name: str) -> Any:
@@ -187,24 +245,23 @@ class _Arguments(Mapping[str, Any]):
 
     def _value(self, position: int, argument: Any) -> Any:
         if position < len(self._node.args):
-            return _resolved(self._node.args[position], bool(self._call.grad_args >> position & 1))
+            return self._resolved(self._node.args[position], bool(self._call.grad_args >> position & 1))
         if argument.name in self._node.kwargs:
-            return _resolved(self._node.kwargs[argument.name], False)
+            return self._resolved(self._node.kwargs[argument.name], False)
         return argument.default_value
+
+    def _resolved(self, value: Any, requires_grad: bool) -> Any:
+        if isinstance(value, fx.Node):
+            return _Argument(value, requires_grad, self._sources)
+        if isinstance(value, list | tuple):
+            return [self._resolved(item, requires_grad) for item in value]
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return (argument.name for argument in self._schema)
 
     def __len__(self) -> int:
         return len(self._schema)
-
-
-def _resolved(value: Any, requires_grad: bool) -> Any:
-    if isinstance(value, fx.Node):
-        return _Argument(value.meta["tensors"], requires_grad)
-    if isinstance(value, list | tuple):
-        return [_resolved(item, requires_grad) for item in value]
-    return value
 
 
 def read_before_written(node: fx.Node) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from opscan.environment import NEWEST, Environment, make_environment
-from opscan.match import match
+from opscan.errors import TraceError
+from opscan.finding import Line
+from opscan.match import match, merged
 from opscan.report.report import Report
+from opscan.report.words import short_line
 from opscan.rules.load import load_rules
 from opscan.target.build import Target, build_target, target_from_object
 from opscan.target.inputs import Inputs, inputs_from_object
@@ -72,34 +76,62 @@ def scan_target(
     if inputs is None or not (inputs.args or inputs.kwargs):
         inputs = solve_inputs(target, run_forward)
     bound = _bind_loss(loss, inputs, loss_target, run_forward)
-    trace = trace_target(
+    grad = input_grad if input_grad is not None else target.call is target.model
+    trace = partial(
+        trace_target,
         target.call,
         inputs.args,
         inputs.kwargs,
         loss=bound.call if bound else None,
         mode=mode,
-        input_grad=target.call is target.model if input_grad is None else input_grad,
         watched=frozenset(rules.by_call),
         assumed_sizes=inputs.assumed,
     )
-    assumptions = (*target.assumptions, *inputs.assumptions, *(bound.assumptions if bound else ()), *trace.assumptions)
-    return make_report(target.label, trace, environment, (*assumptions, *_invented(trace), *_dated(environment)))
+    refused: tuple[str, ...] = ()
+    try:
+        traces = _both_ways(partial(trace, input_grad=grad))
+    except TraceError:
+        if input_grad is not None or not grad:
+            raise
+        traces = _both_ways(partial(trace, input_grad=False))
+        refused = ("the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)",)
+    assumptions = (*target.assumptions, *inputs.assumptions, *(bound.assumptions if bound else ()), *refused)
+    return make_report(target.label, traces, environment, assumptions)
 
 
-def make_report(label: str, trace: Trace, environment: Environment, assumptions: tuple[str, ...]) -> Report:
-    """Judge a trace for one environment; a trace may be judged for many."""
-    matched = match(trace, load_rules(), environment)
-    phases = [call_of(node).phase for node in trace.ops()]
-    backward = phases.count("backward")
+def make_report(
+    label: str, traces: Sequence[Trace], environment: Environment, assumptions: tuple[str, ...] = ()
+) -> Report:
+    """Judge the traces of one target for one environment; they may be judged for many."""
+    matched = merged([match(trace, load_rules(), environment) for trace in traces])
+    phases = [[call_of(node).phase for node in trace.ops()] for trace in traces]
+    backward = max(each.count("backward") for each in phases)
     return Report(
         target=label,
         environment=environment,
-        assumptions=assumptions,
-        forward_ops=len(phases) - backward,
+        assumptions=(*assumptions, *traces[0].assumptions, *_invented(traces), *_dated(environment)),
+        forward_ops=max(len(each) - each.count("backward") for each in phases),
         backward_ops=backward,
         unknown=matched.unknown,
         findings=matched.findings,
     )
+
+
+def _both_ways(trace: Callable[..., Trace]) -> tuple[Trace, ...]:
+    """The trace, and where the way through hung on values that had to be made up, one that goes the other way."""
+    try:
+        first = trace()
+    except TraceError as error:
+        try:
+            return (trace(otherwise=True),)
+        except TraceError:
+            raise error from None
+    if not first.inventions:
+        return (first,)
+    try:
+        return first, trace(otherwise=True)
+    except TraceError:
+        return (first,)
 
 
 def _bind_loss(
@@ -117,12 +149,12 @@ def _dated(environment: Environment) -> tuple[str, ...]:
     return (f"torch {environment.torch} is newer than the rules, which end at {NEWEST}: taken to behave as that",)
 
 
-def _invented(trace: Trace) -> tuple[str, ...]:
+def _invented(traces: Sequence[Trace]) -> tuple[str, ...]:
     """One line per place where a value that hangs on weights or activations had to be made up."""
-    places = dict.fromkeys((each.op, each.called) for each in trace.inventions)
+    ways = "both ways were" if len(traces) > 1 else "only one way was"
+    places = dict.fromkeys((each.op, each.called) for trace in traces for each in trace.inventions)
     return tuple(
-        f"{op} hangs on values a trace does not have"
-        + (f" ({called.file}:{called.line})" if called else "")
-        + "; one way through was taken"
+        (f"{short_line(Line(*called))}: " if called else "")
+        + f"{op.removeprefix('aten.').partition('.')[0]} depends on values a trace does not have; {ways} traced"
         for op, called in places
     )

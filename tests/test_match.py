@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -94,6 +95,45 @@ def test_thresholds_on_sizes_are_judged_only_when_the_sizes_were_given() -> None
     assert "Only where" not in findings_of(trace_of(few, many))[op].message
 
 
+@pytest.mark.parametrize(
+    ("positions", "repeats"),
+    [
+        pytest.param(lambda ids: torch.arange(ids.shape[1]), False, id="arange repeats for no batch"),
+        pytest.param(lambda ids: torch.arange(ids.shape[1]).expand_as(ids), True, id="one arange per row"),
+        pytest.param(lambda ids: ids[0], True, id="ids of a batch may repeat in another"),
+        pytest.param(lambda ids: torch.randint(16, (ids.shape[1],)), True, id="random numbers too"),
+    ],
+)
+def test_an_index_repeats_unless_the_model_itself_makes_it_distinct(
+    positions: Callable[[torch.Tensor], torch.Tensor], repeats: bool
+) -> None:
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(16, 8)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            embedded: torch.Tensor = self.table(positions(ids))
+            return embedded
+
+    found = findings_of(trace_of(Positions(), torch.arange(16).view(2, 8), assumed=True))
+    assert ("aten.embedding_dense_backward.default" in found) is repeats
+
+
+def test_both_ways_are_found_where_the_way_hangs_on_values() -> None:
+    class Depth(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = F.pad(x, (1, 1), mode="replicate") if torch.rand(1).item() > 0.5 else x
+            return F.pad(x, (1, 1), mode="reflect") if x.mean() < 0 else x
+
+    report = opscan.check(Depth(), (torch.zeros(2, 3, 8),))
+    assert {finding.op: finding.count for finding in report.findings if finding.verdict != "random"} == {
+        "aten.replication_pad1d_backward.default": 1,
+        "aten.reflection_pad1d_backward.default": 1,
+    }
+    assert sum("both ways" in line for line in report.assumptions) == 2
+
+
 def test_ops_under_a_composite_call_are_not_findings_of_their_own() -> None:
     class Attention(nn.Module):
         def forward(self, q: torch.Tensor) -> torch.Tensor:
@@ -174,6 +214,6 @@ def test_renaming_and_nesting_modules_never_changes_a_verdict(names: list[str], 
 def test_matching_is_pure() -> None:
     trace = trace_of(nn.Sequential(nn.ReplicationPad2d(1), nn.Conv2d(3, 3, 3)), IMAGES)
     environment = make_environment("cuda", "2.13")
-    first = make_report("m", trace, environment, ())
-    make_report("m", trace, make_environment("cpu", "1.8"), ())
-    assert make_report("m", trace, environment, ()) == first
+    first = make_report("m", [trace], environment)
+    make_report("m", [trace], make_environment("cpu", "1.8"))
+    assert make_report("m", [trace], environment) == first

@@ -32,9 +32,9 @@ SAME_VALUES = {
 }
 SUMMARY = {
     "config": "repeatable or not by a setting",
-    "random": "draw random numbers: repeatable when seeded",
-    "uninitialized": "read memory nothing wrote",
-    "unknown": "no rule speaks for these: not known to repeat",
+    "random": "drawing random numbers: repeatable when seeded",
+    "uninitialized": "reading memory nothing wrote",
+    "unknown": "that no rule speaks for: not known to repeat",
 }
 ALWAYS_SHOWN = ("raises", "switches", "silent")
 
@@ -129,4 +129,5 @@ def verdict_line(report: Report) -> str:
     if not found:
         return f"Nothing nondeterministic in {total} {split}."
     each = ", ".join(f"{count} {verdict}" for verdict, count in found.items())
-    return f"{sum(found.values())} of {total} {split} nondeterministic: {each}."
+    text = f"{sum(found.values())} of {total} {split} nondeterministic: {each}."
+    return text if report.fails() else f"{text} In strict mode all of them repeat."

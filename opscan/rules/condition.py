@@ -72,6 +72,14 @@ def _channels_last(tensor: Any) -> bool:
     return all(size == 1 or stride[dim] == expected[dim] for dim, size in enumerate(shape))
 
 
+def _unique(index: Any) -> bool:
+    """The values of an index, or of the only one in a list of them, are known for every batch and never repeat."""
+    if isinstance(index, list):
+        given = [each for each in index if each is not None]
+        return len(given) == 1 and _unique(given[0])
+    return bool(index.distinct)
+
+
 TENSOR_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floating": _floating,
     "complex": _complex,
@@ -86,6 +94,7 @@ TENSOR_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "shape": lambda tensor: tuple(tensor.shape),
     "channels_last": _channels_last,
     "requires_grad": lambda tensor: tensor.requires_grad,
+    "unique": _unique,
 }
 PLAIN_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "given": lambda value: value is not None,

@@ -117,6 +117,7 @@ def _read_rule(row: _Table) -> Rule:
         params=row.texts("params"),
         when=row.conditions("when"),
         at_scale=row.conditions("at_scale"),
+        scale=row.text("scale", required=False),
         history=tuple(_read_history(entry) for entry in row.rows("history")),
         replacements=tuple(_read_replacement(entry) for entry in row.rows("replacement", required=False)),
         evidence=tuple(_read_evidence(entry) for entry in row.rows("evidence")),
@@ -125,6 +126,8 @@ def _read_rule(row: _Table) -> Rule:
     row.done()
     if bool(rule.ops) == bool(rule.calls):
         raise row.error("names neither ops nor calls, or both", "Give exactly one of `ops` and `calls`.")
+    if bool(rule.at_scale) != bool(rule.scale):
+        raise row.error("has at_scale without scale, or the reverse", "`scale` says in words what `at_scale` tests.")
     if rule.calls and not rule.params:
         raise row.error("has calls but no params", "List the call's parameter names, in order, in `params`.")
     return rule

@@ -98,5 +98,6 @@ class Rule:
     params: tuple[str, ...] = ()
     when: tuple[Condition, ...] = ()
     at_scale: tuple[Condition, ...] = ()
+    scale: str = ""
     replacements: tuple[Replacement, ...] = ()
     source: str = ""

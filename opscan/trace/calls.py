@@ -30,6 +30,7 @@ _FROM_VALUES = {"torch.tensor", "torch.as_tensor", "torch.asarray"}
 _LENGTHS_AS_TENSORS = {"torch.nn.functional.ctc_loss", "torch.ctc_loss"}
 """Calls whose overload for lists of lengths makes a tensor on the data's device, which fails on meta; the one for
 tensors computes the same (torch 2.15 aten/src/ATen/native/LossCTC.cpp)."""
+_VALUES_OF = {f"torch.Tensor.{name}" for name in ("numpy", "__array__", "tolist")}
 _ACCESSORS = ("__get__", "__set__")
 _names: dict[Any, str] = {}
 
@@ -75,6 +76,8 @@ class PublicCalls(TorchFunctionMode):
         name = public_name(func)
         if name in _SAME_TENSOR:
             return args[0]
+        if name in _VALUES_OF and args[0].is_meta:
+            return _values_of(args[0], name)
         if any(_is_stray(value) for value in args) or (kwargs and any(_is_stray(value) for value in kwargs.values())):
             args, kwargs = map_tensors(self._stand_in, args), map_tensors(self._stand_in, dict(kwargs or {}))
         if name in _LENGTHS_AS_TENSORS:
@@ -102,7 +105,7 @@ class PublicCalls(TorchFunctionMode):
 
     @contextmanager
     def nested(self, names: Iterable[str]) -> Iterator[None]:
-        """See calls also where torch itself makes them: these builtins of torch.nn.functional, and user code in backward.
+        """See calls also where torch makes them: these builtins of torch.nn.functional, and user code in backward.
 
         Within a call this mode is off, so such calls are looked up through doors that switch it on again. Functions
         written in Python get no door: they would take it for themselves and call it forever.
@@ -151,6 +154,14 @@ def _on_stack(mode: PublicCalls) -> bool:
 
 def _is_stray(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.requires_grad and value.is_leaf and not value.is_meta
+
+
+def _values_of(tensor: torch.Tensor, name: str) -> Any:
+    """The values of a tensor that has none, asked for as a whole: each one as if asked for with `.item()`."""
+    value = tensor.flatten()[:1].sum().item()
+    with torch._C._DisableTorchDispatch():
+        values = torch.full(tensor.shape, value, dtype=tensor.dtype)
+    return values.tolist() if name.endswith("tolist") else values.numpy()
 
 
 def _as_tensor(value: Any) -> Any:

@@ -13,7 +13,7 @@ from opscan.blame import one_line, user_line
 from opscan.errors import TraceError
 from opscan.trace.borrow import Twins, borrowed
 from opscan.trace.calls import PublicCalls
-from opscan.trace.graph import Trace
+from opscan.trace.graph import Role, Trace
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.provenance import recorded_construction
 from opscan.trace.recorder import Recorder
@@ -38,18 +38,27 @@ def _borrowing(roots: Iterable[object], training: bool) -> Iterator[Twins]:
 
 
 @contextmanager
-def on_meta(roots: Iterable[object], training: bool = True) -> Iterator[Twins]:
+def on_meta(roots: Iterable[object], training: bool = True, values: Values | None = None) -> Iterator[Twins]:
     """Run what reaches `roots` on meta, unrecorded; all is afterwards as it was."""
-    with _borrowing(roots, training) as twins, torch.set_grad_enabled(training), PublicCalls(), Values():
+    with _borrowing(roots, training) as twins, torch.set_grad_enabled(training), PublicCalls(), values or Values():
         yield twins
 
 
 def attempt(call: Callable[..., Any], training: bool = True) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
-    """A function that runs the forward alone on meta, returns its output, and raises what the model raises."""
+    """A function that runs the forward alone on meta, returns its output, and raises what the model raises.
 
-    def run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with on_meta([call, args, kwargs], training) as twins:
-            return call(*twins.swap(args), **twins.swap(kwargs))
+    Where made-up values led it into an error, it goes the other way once.
+    """
+
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any], otherwise: bool = False) -> Any:
+        inventions: list[Any] = []
+        try:
+            with on_meta([call, args, kwargs], training, Values(inventions.append, otherwise)) as twins:
+                return call(*twins.swap(args), **twins.swap(kwargs))
+        except Exception:
+            if otherwise or not inventions:
+                raise
+            return run(args, kwargs, otherwise=True)
 
     return run
 
@@ -62,18 +71,20 @@ def trace_target(
     loss: Loss | None = None,
     mode: Mode = "train",
     input_grad: bool = False,
+    otherwise: bool = False,
     watched: frozenset[str] = frozenset(),
     assumed_sizes: bool = False,
 ) -> Trace:
     """Trace forward, loss and backward of one call of a module or of a callable step.
 
     In eval mode the forward alone is traced, without gradients. With `input_grad` floating inputs need a gradient, as
-    they do when the module is part of a larger model. The model, its gradients and buffers, and the process are
+    they do when the module is part of a larger model. `otherwise` goes the other way wherever the way through hangs on
+    values a trace does not have. The model, its gradients and buffers, and the process are
     afterwards as they were. `watched` are public functions to be recorded as CompositeCall.
     Raises TraceError when the target's own code fails, naming the user's line.
     """
     training = mode == "train"
-    recorder = Recorder(watched)
+    recorder = Recorder(watched, otherwise)
     calls = PublicCalls(recorder.on_call)
     assumptions: list[str] = []
     with _borrowing([call, args, dict(kwargs), loss], training) as twins, ExitStack() as stack:
@@ -125,10 +136,11 @@ def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, .
     for prefix, root in _roots(call, args, kwargs).items():
         for name, tensor in (*root.named_parameters(), *root.named_buffers()):
             if not is_lazy(tensor):
-                recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, weight=tensor.requires_grad)
+                role: Role = "weight" if tensor.requires_grad else "buffer"
+                recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, role)
     for name, value in (*((f"input_{position}", value) for position, value in enumerate(args)), *kwargs.items()):
         if isinstance(value, torch.Tensor):
-            recorder.add_input(name, value)
+            recorder.add_input(name, value, "data")
 
 
 def _run_backward(recorder: Recorder, calls: PublicCalls, outputs: Any, assumptions: list[str]) -> None:
@@ -142,7 +154,7 @@ def _run_backward(recorder: Recorder, calls: PublicCalls, outputs: Any, assumpti
         return
     gradients = [meta_like(root).contiguous() for root in roots]
     for position, gradient in enumerate(gradients):
-        recorder.add_input(f"grad_output_{position}", gradient)
+        recorder.add_input(f"grad_output_{position}", gradient, "data")
     if not (len(roots) == 1 and roots[0].numel() == 1):
         assumptions.append("backward: a dense gradient was fed into each output (--loss gives a loss function)")
     with calls, recorder:

@@ -1,8 +1,9 @@
 """What a trace is made of: one torch.fx.Graph at ATen level, forward, loss and backward in order.
 
-Every call_function node carries, under `node.meta["opscan"]`, the OpCall that says where it came from,
-and under `node.meta["tensors"]` what it returned. Public composite calls that decompose before ATen
-(scaled_dot_product_attention, lstm) stand beside the graph as CompositeCall.
+Every call_function node carries, under `node.meta["opscan"]`, the OpCall that says where it came from, and under
+`node.meta["tensors"]` what it returned. Small integer tensors whose values are known stand, with their version, under
+`node.meta["known"]`; what the graph starts from carries its Role under `node.meta["role"]`. Public composite calls
+that decompose before ATen (scaled_dot_product_attention, lstm) stand beside the graph as CompositeCall.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import torch
 from torch import fx
 
 Phase = Literal["forward", "loss", "backward"]
+Role = Literal["weight", "data", "buffer"]
+"""What a tensor is that no recorded op made: learned, different from batch to batch, or part of the model."""
 
 
 class SourceLine(NamedTuple):
@@ -102,17 +105,24 @@ class Trace:
 def serves_weights(trace: Trace) -> frozenset[fx.Node]:
     """The nodes whose value hangs on a weight, a tensor of the model that needs a gradient.
 
-    The backward of any other op runs only when the model's inputs need a gradient. Memory is followed too: what was
-    written into a buffer is read from all its views.
+    The backward of any other op runs only when the model's inputs need a gradient.
     """
+    return _downstream(trace, "weight")
+
+
+def hangs_on_data(trace: Trace) -> frozenset[fx.Node]:
+    """The nodes whose value hangs on an input or on a random number: another batch gives another value."""
+    return _downstream(trace, "data")
+
+
+def _downstream(trace: Trace, role: Role) -> frozenset[fx.Node]:
+    """The nodes that a source of this role reaches, memory included: what is written into a buffer is in its views."""
     nodes: set[fx.Node] = set()
     storages: set[int] = set()
     for node in trace.graph.nodes:
-        if node.op == "placeholder":
-            serves = "weight" in node.meta
-        else:
-            serves = any(each in nodes or not storages.isdisjoint(storages_of(each)) for each in node.all_input_nodes)
-        if serves:
+        if node.meta.get("role") == role or any(
+            each in nodes or not storages.isdisjoint(storages_of(each)) for each in node.all_input_nodes
+        ):
             nodes.add(node)
             storages.update(storages_of(node))
     return frozenset(nodes)

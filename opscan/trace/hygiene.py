@@ -7,9 +7,14 @@ import random
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+
+
+def _compiled_code_eager() -> AbstractContextManager[object]:
+    """What torch.compile has wrapped runs uncompiled; without torch._dynamo nothing has been wrapped yet."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 @contextmanager
@@ -30,7 +35,7 @@ def unchanged_process() -> Iterator[None]:
     numpy_rng = numpy_random.get_state() if numpy_random else None
     gc.disable()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _compiled_code_eager():
             warnings.simplefilter("ignore")
             torch._C._set_deterministic_algorithms(False)
             yield

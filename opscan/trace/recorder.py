@@ -12,12 +12,16 @@ import torch
 from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from opscan.trace.graph import CompositeCall, Invention, ModuleSite, OpCall, Phase, SourceLine, TensorInfo
+from opscan.trace.graph import CompositeCall, Invention, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
 from opscan.trace.provenance import construction_site, look_out
-from opscan.trace.values import Values, is_lazy, map_tensors, traits_of
+from opscan.trace.traits import traits_of
+from opscan.trace.values import Values, is_lazy, map_tensors
 
 _NODE = "_opscan_node"
 """Attribute that ties a tensor to the index of the node it came from; an index, so that copying it is harmless."""
+
+_KNOWN_NUMEL = 1 << 16
+"""Known integer tensors up to this many elements are kept, so that rules may ask whether an index repeats."""
 
 _graph_task = torch._C._current_graph_task_id
 _autograd_node = torch._C._current_autograd_node
@@ -37,8 +41,8 @@ class Recorder(Values):
     `watched` are the public calls to be recorded as composites.
     """
 
-    def __init__(self, watched: frozenset[str]) -> None:
-        super().__init__(self._note_invention)
+    def __init__(self, watched: frozenset[str], otherwise: bool = False) -> None:
+        super().__init__(self._note_invention, otherwise)
         self.graph = fx.Graph()
         self.composites: list[CompositeCall] = []
         self.inventions: list[Invention] = []
@@ -59,12 +63,11 @@ class Recorder(Values):
 
     # -- tensors the graph starts from
 
-    def add_input(self, name: str, tensor: torch.Tensor, weight: bool = False) -> None:
-        """Make a placeholder node for a tensor that no recorded op produced; `weight` says the model learns it."""
+    def add_input(self, name: str, tensor: torch.Tensor, role: Role) -> None:
+        """Make a placeholder node for a tensor that no recorded op produced."""
         with self.graph.inserting_after(self._last_input):
             node = self._last_input = self.graph.placeholder(name)
-        if weight:
-            node.meta["weight"] = True
+        node.meta["role"] = role
         self._place(tensor, node, fresh=False)
         self._marked.append(tensor)
 
@@ -87,7 +90,7 @@ class Recorder(Values):
             if found is not None:
                 return found[0]
         # The model made it or holds it without torch having dispatched an op for it.
-        self.add_input("constant", tensor, weight=tensor.requires_grad and tensor.is_leaf)
+        self.add_input("constant", tensor, "weight" if tensor.requires_grad and tensor.is_leaf else "data")
         return self._nodes[-1]
 
     # -- modules and public calls around the ops
@@ -177,6 +180,8 @@ class Recorder(Values):
         if kwargs:
             node.kwargs = map_tensors(self._node_of, dict(kwargs))
         node.meta["opscan"] = self._provenance(node, grad_args)
+        if traits_of(func).draws:
+            node.meta["role"] = "data"
         self._previous_op = node
         return node
 
@@ -248,6 +253,8 @@ class Recorder(Values):
                 number = self._by_storage[address][1]
             self._by_storage[address] = (node, number)
         info = node.meta["tensors"] = tensor_info(tensor, number)
+        if not tensor.is_meta and not tensor.is_floating_point() and tensor.numel() <= _KNOWN_NUMEL:
+            node.meta["known"] = (tensor, tensor._version)
         return info
 
 

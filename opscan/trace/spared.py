@@ -36,6 +36,8 @@ class _StandIn(ModuleType):
         return fn
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__path__":  # who looks through all modules (inspect) wants nothing of it
+            raise AttributeError(name)
         self.leave()
         return getattr(importlib.import_module(_NAME), name)
 

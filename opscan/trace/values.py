@@ -6,98 +6,32 @@ A tensor is *known* when its values follow from constants and integer inputs alo
 work on them. Everything else lives on the meta device: sizes without values. An op with an unknown argument runs on
 meta (its known arguments are lent to it as meta twins). Only an op whose result's size or value hangs on unknown data
 (tags `data_dependent_output`, `dynamic_output_shape`), or which has no meta kernel, runs on the CPU on made-up values:
-ones for floating tensors, True for masks, zero for integers, which are all valid as an index, a mask or a weight.
-Each such value is recorded as an Invention.
+ones and True, and zeros for integers used as indices. Each such value is recorded as an Invention. With `otherwise`
+they are zeros and False instead, so that a second run goes the other way wherever the first one had to choose.
 
-# Note [Remembered shapes]
-A meta kernel written in Python costs some 50 to 200 us, and models repeat their layers. So the sizes, strides and
-dtypes an op returned are remembered by the op and the sizes, strides, dtypes and scalars it was given, for ops whose
-schema has no alias and no mutation: for these, the same question has the same answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from opscan.trace.remembered import Remembered, question_of
+from opscan.trace.traits import check_dtypes, traits_of
+
 KNOWN_FLOAT_NUMEL = 1 << 16
 """Known floating tensors above this many elements go to meta: nothing decides by them, and they would cost memory."""
+
+_DATA_OR_DTYPE = ("data is not allocated", "inputs of BF16 type")
+"""What meta kernels say that real ones do not: they read values, or know fewer dtypes (`_grouped_mm`, torch 2.13)."""
 
 _META = torch.device("meta")
 _CPU = torch.device("cpu")
 _CONSTANT_FACTORIES = {"aten::arange", "aten::linspace", "aten::logspace", "aten::scalar_tensor"}
 _INTEGER_FACTORIES = {"aten::arange", "aten::randint", "aten::randperm", "aten::tril_indices", "aten::triu_indices"}
-_LIKE_FACTORIES = ("new_", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like")
-
-
-class Traits(NamedTuple):
-    """What of an overload decides how it is run; read once per overload. `name` has no namespace."""
-
-    name: str
-    data_dependent: bool
-    indexing: bool
-    device: bool
-    like: bool
-    pure: bool
-
-
-_traits: dict[Any, Traits] = {}
-
-
-def traits_of(func: Any) -> Traits:
-    """The traits of an OpOverload (or of a higher-order operator, which has none)."""
-    found = _traits.get(func)
-    if found is None:
-        schema = getattr(func, "_schema", None)
-        tags = getattr(func, "tags", ())
-        name = schema.name.partition("::")[2] if schema else ""
-        found = _traits[func] = Traits(
-            name=name or str(func),
-            data_dependent=torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags,
-            indexing=name in ("index", "_unsafe_index"),
-            device=schema is not None and any(argument.name == "device" for argument in schema.arguments),
-            like=name.startswith(_LIKE_FACTORIES),
-            pure=schema is not None and all(each.alias_info is None for each in (*schema.arguments, *schema.returns)),
-        )
-    return found
-
-
-def _question(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
-    """All that decides what a pure op returns on meta; None when that is more than sizes, dtypes and scalars."""
-    key: list[Any] = [func]
-    if kwargs:
-        args = (*args, *kwargs, *kwargs.values())
-    for value in args:
-        if isinstance(value, torch.Tensor):
-            if value.layout is not torch.strided or value.is_complex():
-                return None
-            key.append((value.shape, value.stride(), value.dtype))
-        elif type(value) in (list, tuple):
-            if not all(type(item) in (int, bool) for item in value):
-                return None
-            key.append(tuple(value))
-        else:
-            key.append((type(value), value))
-    return tuple(key)
-
-
-def _answer(result: Any) -> Any:
-    """What to remember of a result: sizes, strides and dtype of one tensor or of several; None to remember nothing."""
-    if type(result) is torch.Tensor:
-        return (result.shape, result.stride(), result.dtype) if result.layout is torch.strided else None
-    if type(result) is tuple and all(type(item) is torch.Tensor for item in result):
-        return [(item.shape, item.stride(), item.dtype) for item in result]
-    return None
-
-
-def _from_answer(answer: Any) -> Any:
-    if type(answer) is list:
-        return tuple(_from_answer(item) for item in answer)
-    shape, stride, dtype = answer
-    return torch.empty_strided(shape, stride, dtype=dtype, device=_META)
 
 
 def tensors_in(values: Any, found: list[torch.Tensor]) -> None:
@@ -138,23 +72,17 @@ def _is_real_valued(dtype: torch.dtype) -> bool:
     return dtype.is_floating_point or dtype.is_complex
 
 
-def _made_up(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.device.type != "meta":
-        return tensor
-    fill = torch.ones if _is_real_valued(tensor.dtype) or tensor.dtype == torch.bool else torch.zeros
-    return fill(tensor.shape, dtype=tensor.dtype)
-
-
 class Values(TorchDispatchMode):
     """Runs every op in the regime of Note [Known and unknown values].
 
-    `invented` is called with the op each time a value had to be made up.
+    `invented` is called with the op each time a value had to be made up; `otherwise` makes up the opposite.
     """
 
-    def __init__(self, invented: Callable[[Any], None] = lambda op: None) -> None:
+    def __init__(self, invented: Callable[[Any], None] = lambda op: None, otherwise: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.invented = invented
-        self._remembered: dict[tuple[Any, ...], Any] = {}
+        self.otherwise = otherwise
+        self._remembered = Remembered()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -192,22 +120,23 @@ class Values(TorchDispatchMode):
             kwargs["device"] = _META
         if known:
             return self._run_lent(func, args, kwargs)
-        question = _question(func, args, kwargs) if traits.pure else None
-        answer = self._remembered.get(question) if question is not None else None
-        if answer is not None:
-            return _from_answer(answer)
+        question = question_of(func, args, kwargs) if traits.pure else None
+        remembered = self._remembered.result(question)
+        if remembered is not None:
+            return remembered
+        check_dtypes(traits, args)
         try:
             result = func(*args, **kwargs)
         except RuntimeError as refusal:
             if not _wants_data(refusal):
                 raise
             return self._run_invented(func, args, kwargs)
-        if question is not None:
-            self._remembered[question] = _answer(result)
+        self._remembered.remember(question, result)
         return result
 
     def _run_lent(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run on meta, with known arguments replaced by meta twins; what aliases a twin is its original again."""
+        check_dtypes(traits_of(func), args)
         originals: dict[int, torch.Tensor] = {}
 
         def lend(tensor: torch.Tensor) -> torch.Tensor:
@@ -228,34 +157,42 @@ class Values(TorchDispatchMode):
 
     def _run_invented(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run on the CPU with made-up values where there are none; floating results go back to meta."""
-        if traits_of(func).data_dependent and _hangs_on_unknown(args):
+        choosing = traits_of(func).data_dependent and _hangs_on_unknown(args)
+        if choosing:
             self.invented(func)
         originals: dict[int, torch.Tensor] = {}
 
         def invent(tensor: torch.Tensor) -> torch.Tensor:
-            value = _made_up(tensor)
+            value = self._made_up(tensor, choosing)
             originals[id(value)] = tensor
             return value
 
         kwargs = {**kwargs, "device": _CPU} if kwargs.get("device") is not None else kwargs
         real_args, real_kwargs = map_tensors(invent, args), map_tensors(invent, kwargs)
         result = func(*real_args, **real_kwargs)
-        if func is torch.ops.aten._local_scalar_dense.default and type(result) is int:
-            return 1  # a length or a count of zero would empty what follows
         return map_tensors(lambda tensor: originals.get(id(tensor), _unknown_if_real(tensor)), result)
+
+    def _made_up(self, tensor: torch.Tensor, choosing: bool) -> torch.Tensor:
+        if not tensor.is_meta:
+            return tensor
+        ones = choosing or _is_real_valued(tensor.dtype) or tensor.dtype == torch.bool
+        fill = torch.zeros if (choosing and self.otherwise) or not ones else torch.ones
+        return fill(tensor.shape, dtype=tensor.dtype)
 
 
 def _wants_data(refusal: RuntimeError) -> bool:
     """Whether an op refused meta tensors as such: it has no meta kernel, or the one it has reads their values."""
-    return isinstance(refusal, NotImplementedError) or "data is not allocated" in str(refusal)
+    return isinstance(refusal, NotImplementedError) or any(words in str(refusal) for words in _DATA_OR_DTYPE)
 
 
 def _run_mixed(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: RuntimeError) -> Any:
     """Run on known and unknown arguments as they are: some ops read one on the CPU (lengths of a packed sequence)."""
     try:
         return func(*args, **kwargs)
-    except Exception:
-        raise refusal from None
+    except Exception as error:
+        if "meta" in str(error):
+            raise refusal from None
+        raise
 
 
 def _unknown_if_real(tensor: torch.Tensor) -> torch.Tensor:

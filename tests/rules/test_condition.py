@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,6 +35,10 @@ IDS = tensor_info(torch.empty(2, 16, dtype=torch.int64))
         ("channels_last(x)", {"x": tensor_info(torch.empty(2, 3, 4, 5).to(memory_format=torch.channels_last))}, True),
         ("channels_last(x)", {"x": tensor_info(torch.empty(2, 1, 4, 5))}, False),
         ("channels_last(x)", {"x": tensor_info(torch.empty(1, 2, 3, 4, 5))}, False),
+        ("unique(i)", {"i": SimpleNamespace(distinct=True)}, True),
+        ("unique(i)", {"i": SimpleNamespace(distinct=False)}, False),
+        ("unique(i)", {"i": [None, SimpleNamespace(distinct=True)]}, True),
+        ("unique(i)", {"i": [SimpleNamespace(distinct=True)] * 2}, False),
         ("given(w)", {"w": None}, False),
         ("given(w)", {"w": X}, True),
         ("reduction != 0", {"reduction": 1}, True),

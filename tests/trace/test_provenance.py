@@ -15,7 +15,7 @@ from opscan.scan import check
 from opscan.trace.driver import constructing
 from opscan.trace.graph import call_of
 from opscan.trace.provenance import _kind_of, look_out
-from tests.trace.tracing import Cell, call, floats, only, ops, packet, trace
+from tests.trace.tracing import Cell, call, floats, is_weight, only, ops, packet, trace
 
 HEADER = """
 import torch
@@ -462,7 +462,7 @@ def test_tied_weights_are_one_placeholder_and_each_use_its_own_cause():
             return self.head(self.embed(ids))
 
     traced = trace(Tied(), torch.tensor([[1, 2]]))
-    weights = [node for node in traced.graph.nodes if node.op == "placeholder" and "weight" in node.meta]
+    weights = [node for node in traced.graph.nodes if node.op == "placeholder" and is_weight(node)]
     assert len(weights) == 1
     assert call(traced, "embedding_dense_backward").cause is only(traced, "embedding")
     assert call(traced, "embedding_dense_backward").module.path == "embed"

@@ -35,6 +35,10 @@ def ops(trace: Trace, name: str | None = None, phase: str | None = None) -> list
     ]
 
 
+def is_weight(node: fx.Node) -> bool:
+    return node.meta.get("role") == "weight"
+
+
 def only(trace: Trace, name: str, phase: str | None = None) -> fx.Node:
     found = ops(trace, name, phase)
     assert len(found) == 1, f"{len(found)} nodes of {name} among {[packet(node) for node in ops(trace, None, phase)]}"
@@ -46,7 +50,7 @@ def call(trace: Trace, name: str, phase: str | None = None) -> OpCall:
 
 
 class Cell:
-    """Source text run as a notebook runs a cell: its file is a name. In the text `#tag` at a line's end names the line."""
+    """Source text run as a notebook runs a cell: its file is a name. `#tag` at the end of a line names the line."""
 
     def __init__(self, source: str, file: str = "<ipython-input-1-abc>", has_source: bool = True) -> None:
         self.file = file
