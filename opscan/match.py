@@ -272,7 +272,9 @@ def read_before_written(node: fx.Node) -> bool:
     aliases, queue = {node}, sorted(node.users)
     while queue:
         user = queue.pop(0)
-        if "opscan" not in user.meta:
+        if "opscan" not in user.meta:  # one of several views
+            aliases.add(user)
+            queue = sorted({*queue, *user.users})
             continue
         use = _use_of(user, aliases)
         if use in ("reads", "writes"):
@@ -283,7 +285,20 @@ def read_before_written(node: fx.Node) -> bool:
     return False
 
 
-_OVERWRITING = ("copy_", "fill_", "zero_", "uniform_", "normal_", "bernoulli_", "random_", "exponential_", "eye_")
+_OVERWRITING = (
+    "copy_",
+    "fill_",
+    "zero_",
+    "uniform_",
+    "normal_",
+    "bernoulli_",
+    "random_",
+    "exponential_",
+    "eye_",
+    "log_normal_",
+    "cauchy_",
+    "geometric_",
+)
 _SIZES_ONLY = ("new_", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like")
 
 
@@ -293,9 +308,19 @@ def _use_of(user: fx.Node, aliases: set[fx.Node]) -> Literal["reads", "writes", 
     if name in _OVERWRITING and user.args[0] in aliases:
         return "writes"
     schema = user.target._schema  # type: ignore[union-attr]
+    outs = [each.name for each in schema.arguments if each.is_out]
+    inputs = [value for key, value in user.kwargs.items() if key not in outs]
+    if any(user.kwargs.get(key) in aliases for key in outs) and aliases.isdisjoint(_nodes_in([*user.args, *inputs])):
+        return "writes"
     if any(each.alias_info is not None and not each.alias_info.is_write for each in schema.returns):
         return "views"
     return "sizes" if name.startswith(_SIZES_ONLY) else "reads"
+
+
+def _nodes_in(values: Any) -> list[fx.Node]:
+    found: list[fx.Node] = []
+    fx.node.map_arg(values, found.append)
+    return found
 
 
 def _grouped(hits: Iterable[_Hit]) -> Iterator[Finding]:

@@ -7,11 +7,13 @@ containers, buffers, gradients, training flags, hooks or the class of a module i
 
 from __future__ import annotations
 
+import copy
 import functools
+import sys
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -20,13 +22,16 @@ from torch import nn
 from opscan.trace.values import is_lazy, meta_like
 
 _CONTAINERS = (dict, OrderedDict, defaultdict, list, tuple, set, deque)
-_DEPTH = 4
+_DEPTH = 12
+_LONGEST = 10_000
+"""Longer containers are data, not state: they are neither looked through nor copied."""
 
 
 class Twins:
     """One twin per tensor, so that tied parameters stay tied."""
 
-    def __init__(self) -> None:
+    def __init__(self, holders: tuple[object, ...] = ()) -> None:
+        self.holders = holders
         self._twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -40,17 +45,24 @@ class Twins:
         """Nested containers with their tensors replaced: copies of those that hold any, the others as they are."""
         if isinstance(value, torch.Tensor):
             return self.of(value)
-        if depth == 0 or type(value) not in _CONTAINERS:
+        if depth == 0 or not isinstance(value, _CONTAINERS) or len(value) > _LONGEST:
             return value
         items = [(self.swap(key, depth - 1), self.swap(item, depth - 1)) for key, item in _items(value)]
         if all(new[0] is old[0] and new[1] is old[1] for new, old in zip(items, _items(value), strict=True)):
             return value
         if isinstance(value, dict):
-            copy = value.copy()
-            copy.clear()
-            copy.update(items)
-            return copy
+            copied = copy.copy(value)
+            copied.clear()
+            copied.update(items)
+            return copied
+        if isinstance(value, tuple) and hasattr(value, "_make"):
+            return value._make(item for _, item in items)
         return type(value)(item for _, item in items)
+
+
+def _is_array(value: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray) and value.dtype != object and value.flags.writeable
 
 
 def _items(container: Any) -> list[tuple[Any, Any]]:
@@ -65,22 +77,28 @@ def _make_twin(tensor: torch.Tensor) -> torch.Tensor:
         twin = tensor.detach().clone() if not tensor.is_meta else tensor.detach()
         return nn.Parameter(twin, requires_grad=False) if isinstance(tensor, nn.Parameter) else twin
     twin = meta_like(tensor)
-    if isinstance(tensor, nn.Parameter):
-        return nn.Parameter(twin, requires_grad=tensor.requires_grad)
-    return twin.requires_grad_(tensor.requires_grad)
+    if not isinstance(tensor, nn.Parameter):
+        return twin.requires_grad_(tensor.requires_grad)
+    twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
+    for hook in (tensor._backward_hooks or {}).values():
+        twin.register_hook(hook)
+    for hook in (getattr(tensor, "_post_accumulate_grad_hooks", None) or {}).values():
+        twin.register_post_accumulate_grad_hook(hook)
+    return twin
 
 
 @contextmanager
 def borrowed(roots: Iterable[object], training: bool) -> Iterator[Twins]:
     """Hold the modules and optimizers reachable from `roots` on meta, in training or eval mode, while active."""
-    twins = Twins()
     kept = [_Kept(holder) for holder in _holders(roots)]
+    twins = Twins(tuple(each.holder for each in kept))
+    as_set = any(each.holder.training for each in kept if isinstance(each.holder, nn.Module))  # some may be frozen
     try:
         for each in kept:
             attributes = each.holder.__dict__
             attributes.update({name: twins.swap(value) for name, value in each.attributes.items()})
             if isinstance(each.holder, nn.Module):
-                attributes["training"] = training
+                attributes["training"] = training and (each.attributes.get("training", True) or not as_set)
         yield twins
     finally:
         for each in kept:
@@ -95,14 +113,20 @@ class _Kept:
         self.cls = type(holder)
         self.attributes = dict(holder.__dict__)
         self.contents: list[tuple[Any, Any]] = []
+        self.generators: list[tuple[torch.Generator, torch.Tensor]] = []
+        self.arrays: list[tuple[Any, Any]] = []
         for value in self.attributes.values():
             self._keep(value, _DEPTH)
 
     def _keep(self, value: Any, depth: int) -> None:
-        if depth == 0 or type(value) not in _CONTAINERS:
+        if isinstance(value, torch.Generator):
+            self.generators.append((value, value.get_state()))
+        if _is_array(value):
+            self.arrays.append((value, value.copy()))
+        if depth == 0 or not isinstance(value, _CONTAINERS) or len(value) > _LONGEST:
             return
         if not isinstance(value, tuple):
-            self.contents.append((value, value.copy()))
+            self.contents.append((value, list(value.items()) if isinstance(value, dict) else list(value)))
         for _, item in _items(value):
             self._keep(item, depth - 1)
 
@@ -111,37 +135,43 @@ class _Kept:
             self.holder.__class__ = self.cls
         self.holder.__dict__.clear()
         self.holder.__dict__.update(self.attributes)
-        for container, copy in self.contents:
+        for container, items in self.contents:
             container.clear()
-            (container.extend if isinstance(container, list | deque) else container.update)(copy)
+            if isinstance(container, dict):  # not Counter.update, which counts, nor one of the user's
+                (OrderedDict if isinstance(container, OrderedDict) else dict).update(container, items)
+            else:
+                (container.extend if isinstance(container, list | deque) else container.update)(items)
+        for generator, state in self.generators:
+            generator.set_state(state)
+        for array, values in self.arrays:
+            array[...] = values
+
+
+_NO_HOLDERS = (type, ModuleType, torch.Tensor, torch.Generator, torch.utils.data.DataLoader, torch.utils.data.Dataset)
 
 
 def _holders(roots: Iterable[object]) -> Iterator[Any]:
-    """Modules (with their submodules) and optimizers among `roots` and in what callables among them refer to."""
-    seen: set[int] = set()
-    for found in _reachable(roots):
-        members = found.modules() if isinstance(found, nn.Module) else (found,)
-        for member in members:
-            if id(member) not in seen:
-                seen.add(id(member))
-                yield member
-
-
-def _reachable(roots: Iterable[object]) -> Iterator[nn.Module | torch.optim.Optimizer]:
-    todo, seen = list(roots), set[int]()
+    """All reachable from `roots` that has attributes of its own: modules, optimizers, schedulers, meters, batches."""
+    todo, seen, met = list(roots), set[int](), []
     while todo:
         value = todo.pop()
-        if id(value) in seen:
+        if id(value) in seen or isinstance(value, _NO_HOLDERS):
             continue
         seen.add(id(value))
-        if isinstance(value, nn.Module | torch.optim.Optimizer):
-            yield value
-        elif isinstance(value, list | tuple):
-            todo.extend(value)
+        met.append(value)  # an object that stays keeps its id
+        if isinstance(value, list | tuple | set | frozenset | deque):
+            todo.extend(value if len(value) <= _LONGEST else ())
         elif isinstance(value, dict):
-            todo.extend(value.values())
-        elif callable(value):
+            todo.extend(value.values() if len(value) <= _LONGEST else ())
+        elif isinstance(value, FunctionType | MethodType | functools.partial | BuiltinFunctionType):
             todo.extend(_referred_to(value))
+        elif isinstance(attributes := getattr(value, "__dict__", None), dict):
+            yield value
+            todo.extend(attributes.values())
+            if not isinstance(value, nn.Module) and isinstance(
+                called := type(value).__dict__.get("__call__"), FunctionType
+            ):
+                todo.extend(_referred_to(called))
 
 
 def _referred_to(function: Callable[..., Any]) -> list[object]:
@@ -149,12 +179,13 @@ def _referred_to(function: Callable[..., Any]) -> list[object]:
     if isinstance(function, functools.partial):
         return [function.func, *function.args, *function.keywords.values()]
     if isinstance(function, MethodType):
-        return [function.__self__, *getattr(function.__self__, "__dict__", {}).values(), function.__func__]
+        return [function.__self__, function.__func__]
     if not isinstance(function, FunctionType):
         return list(getattr(function, "__dict__", {}).values())
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
     named = [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
-    return [*cells, *(function.__defaults__ or ()), *(value for value in named if not isinstance(value, type))]
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    return [*cells, *defaults, *named]
 
 
 def _is_filled(cell: Any) -> bool:

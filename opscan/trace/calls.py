@@ -31,6 +31,7 @@ _LENGTHS_AS_TENSORS = {"torch.nn.functional.ctc_loss", "torch.ctc_loss"}
 """Calls whose overload for lists of lengths makes a tensor on the data's device, which fails on meta; the one for
 tensors computes the same (torch 2.15 aten/src/ATen/native/LossCTC.cpp)."""
 _VALUES_OF = {f"torch.Tensor.{name}" for name in ("numpy", "__array__", "tolist")}
+_DIFFERENTIATES = {"torch.Tensor.backward", "torch.autograd.backward"}
 _ACCESSORS = ("__get__", "__set__")
 _names: dict[Any, str] = {}
 
@@ -65,19 +66,27 @@ class PublicCalls(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.on_call = on_call or (lambda name, args, kwargs: nullcontext())
-        self.active = False
+        self.ran_backward = False  # a step differentiated its own loss; autograd.grad may be part of a forward
         self._stand_ins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if getattr(func, "__name__", "") in _ACCESSORS:
+            if id(args[0]) in self._stand_ins:
+                args = (self._stand_ins[id(args[0])][1], *args[1:])
             return func(*args, **(kwargs or {}))
         name = public_name(func)
         if name in _SAME_TENSOR:
             return args[0]
+        if name in _DIFFERENTIATES:
+            self.ran_backward = True
         if name in _VALUES_OF and args[0].is_meta:
             return _values_of(args[0], name)
+        if name == "torch.Tensor.__format__" and args[0].is_meta and args[0].dim() == 0:
+            return format(args[0].item(), args[1])
+        if name == "torch.Tensor.type":
+            args = tuple(value.replace(".cuda.", ".") if isinstance(value, str) else value for value in args)
         if any(_is_stray(value) for value in args) or (kwargs and any(_is_stray(value) for value in kwargs.values())):
             args, kwargs = map_tensors(self._stand_in, args), map_tensors(self._stand_in, dict(kwargs or {}))
         if name in _LENGTHS_AS_TENSORS:
@@ -100,8 +109,11 @@ class PublicCalls(TorchFunctionMode):
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         if not _is_stray(tensor):
             return tensor
-        _, twin = self._stand_ins.setdefault(id(tensor), (tensor, meta_like(tensor).requires_grad_()))
-        return twin
+        found = self._stand_ins.get(id(tensor))
+        if found is None:
+            with torch._C._DisableTorchDispatch():
+                found = self._stand_ins[id(tensor)] = (tensor, meta_like(tensor).requires_grad_())
+        return found[1]
 
     @contextmanager
     def nested(self, names: Iterable[str]) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
@@ -33,7 +34,8 @@ def constructing() -> Iterator[None]:
 
 @contextmanager
 def _borrowing(roots: Iterable[object], training: bool) -> Iterator[Twins]:
-    with unchanged_process(), dynamo_spared(), borrowed(roots, training) as twins:
+    with unchanged_process(), dynamo_spared(), torch.inference_mode(False), borrowed(roots, training) as twins:
+        _refuse_scripted(twins.holders)
         yield twins
 
 
@@ -102,7 +104,7 @@ def trace_target(
             if loss is not None:
                 recorder.loss = True
                 outputs = loss(outputs)
-        if training and not recorder.ran_backward:
+        if training and not calls.ran_backward:
             _run_backward(recorder, calls, outputs, assumptions)
     return Trace(
         graph=recorder.graph,
@@ -123,13 +125,30 @@ def _as_activation(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _roots(call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, nn.Module]:
-    """The modules whose submodules get paths: the model itself without a prefix, others under the argument's name."""
+    """The modules whose submodules get paths: the model itself without a prefix, others under the name they go by."""
     if isinstance(call, nn.Module):
         return {"": call}
     owner = getattr(call, "__self__", None)
     found = {"": owner} if isinstance(owner, nn.Module) else {}
-    named = {**{f"args[{position}]": value for position, value in enumerate(args)}, **kwargs}
+    function = getattr(call, "__func__", call)
+    named = {
+        **getattr(owner, "__dict__", {}),
+        **(inspect.getclosurevars(function)._asdict()["globals"] if inspect.isfunction(function) else {}),
+        **(inspect.getclosurevars(function)._asdict()["nonlocals"] if inspect.isfunction(function) else {}),
+        **{f"args[{position}]": value for position, value in enumerate(args)},
+        **kwargs,
+    }
     return found | {name: value for name, value in named.items() if isinstance(value, nn.Module)}
+
+
+def _refuse_scripted(holders: Iterable[object]) -> None:
+    for holder in holders:
+        if isinstance(holder, torch.jit.ScriptModule):
+            raise TraceError(
+                "a TorchScript module runs where a trace cannot see it",
+                type(holder).__name__,
+                "Give the module it was made from, before torch.jit.script or torch.jit.trace.",
+            )
 
 
 def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -139,8 +158,7 @@ def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, .
                 role: Role = "weight" if tensor.requires_grad else "buffer"
                 recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, role)
     for name, value in (*((f"input_{position}", value) for position, value in enumerate(args)), *kwargs.items()):
-        if isinstance(value, torch.Tensor):
-            recorder.add_input(name, value, "data")
+        map_tensors(lambda tensor, name=name: recorder.add_input(name, tensor, "data"), value)
 
 
 def _run_backward(recorder: Recorder, calls: PublicCalls, outputs: Any, assumptions: list[str]) -> None:

@@ -12,6 +12,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 
+def _default_device() -> torch.device | None:
+    """What torch.set_default_device was last called with; None if never (torch/__init__.py, torch 2.6 to 2.15)."""
+    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    return None if context is None else context.device
+
+
 def _compiled_code_eager() -> AbstractContextManager[object]:
     """What torch.compile has wrapped runs uncompiled; without torch._dynamo nothing has been wrapped yet."""
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
@@ -33,16 +39,24 @@ def unchanged_process() -> Iterator[None]:
     cuda_rng = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     numpy_random = sys.modules.get("numpy.random")
     numpy_rng = numpy_random.get_state() if numpy_random else None
+    anomaly, checks_nan = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+    precision = torch.get_float32_matmul_precision()
+    device = _default_device()
     gc.disable()
     try:
         with warnings.catch_warnings(), _compiled_code_eager():
             warnings.simplefilter("ignore")
             torch._C._set_deterministic_algorithms(False)
+            torch.set_anomaly_enabled(False)  # meta has no values to check
             yield
     finally:
         torch._C._set_deterministic_algorithms(strict, warn_only=warn_only)
         cudnn.enabled, cudnn.benchmark, cudnn.deterministic = cudnn_flags
         torch.set_default_dtype(dtype)
+        torch.set_anomaly_enabled(anomaly, checks_nan)
+        torch.set_float32_matmul_precision(precision)
+        if _default_device() != device:
+            torch.set_default_device(device)
         torch.set_grad_enabled(grad)
         torch.set_rng_state(cpu_rng)
         random.setstate(python_rng)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import os
+import re
 import sys
 import sysconfig
 import textwrap
+import tokenize
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -24,12 +27,15 @@ from torch import nn
 
 from opscan.trace.graph import SourceLine
 
-_OPSCAN = str(Path(__file__).parents[1])
-_TRACER = str(Path(__file__).parent)
-_EXAMPLES = str(Path(_OPSCAN, "examples"))
-_TORCH = str(Path(torch.__file__).parent)
+_OPSCAN = str(Path(__file__).parents[1]) + os.sep
+_TRACER = str(Path(__file__).parent) + os.sep
+_EXAMPLES = str(Path(_OPSCAN, "examples")) + os.sep
+_TORCH = str(Path(torch.__file__).parent) + os.sep
 _FUNCTIONAL = str(Path(_TORCH, "nn", "functional.py"))
 _STDLIB = sysconfig.get_path("stdlib")
+
+_ENGINE = torch.autograd.graph._engine_run_backward.__code__
+"""Below this frame runs what backward runs: hooks and backward methods of the user's, or an op of autograd's own."""
 
 _USER, _LIBRARY, _PUBLIC, _DRIVER = range(4)
 _kinds: dict[str, int] = {}
@@ -67,7 +73,7 @@ def look_out(frame: FrameType | None) -> tuple[SourceLine | None, tuple[str, ...
             return SourceLine(code.co_filename, frame.f_lineno), functions
         if kind == _PUBLIC and code.co_name[0] not in "_<":
             functions = (f"torch.nn.functional.{code.co_name}", *functions)
-        if kind == _DRIVER:
+        if kind == _DRIVER or code is _ENGINE:
             break
         frame = frame.f_back
     return None, functions
@@ -111,8 +117,15 @@ def construction_site(modules: Mapping[str, nn.Module], path: str) -> SourceLine
     names = path.split(".") if path else []
     for split in range(len(names) - 1, -1, -1):
         owner = modules.get(".".join(names[:split]))
-        if owner is not None and _kind_of(_init_code(type(owner)).co_filename) == _USER:
-            return _assignment_line(_init_code(type(owner)), tuple(names[split:]))
+        if owner is None:
+            continue
+        codes = [_init_code(cls) for cls in type(owner).__mro__ if "__init__" in cls.__dict__]
+        users = [code for code in codes if _kind_of(code.co_filename) == _USER]
+        for code in users:
+            if (found := _assignment_line(code, tuple(names[split:]), modules[path])) is not None:
+                return found
+        if users:
+            return None
     return None
 
 
@@ -121,24 +134,63 @@ def _init_code(cls: type) -> CodeType:
     return getattr(init, "__code__", nn.Module.__init__.__code__)
 
 
-def _assignment_line(code: CodeType, names: tuple[str, ...]) -> SourceLine | None:
-    """The line of `self.NAME = ...` in an __init__, or of the element a longer path points at within it."""
-    for statement in _self_assignments(code):
-        for target in statement.targets:
-            if isinstance(target, ast.Attribute) and target.attr == names[0]:
-                found = _descend(statement.value, names[1:])
-                return SourceLine(code.co_filename, code.co_firstlineno + found.lineno - 1)
-    return None
+def _assignment_line(code: CodeType, names: tuple[str, ...], module: nn.Module) -> SourceLine | None:
+    """The line that sets self.NAME in an __init__, or of the element a longer path points at within it.
+
+    Of several the one that calls the module's class by name is taken.
+    """
+    found = [value for target, value in _self_assignments(code) if _names(target, names[0])]
+    if not found:
+        return None
+    if len(names) == 1:
+        found.sort(key=lambda value: not _calls(value, type(module).__name__))
+    value = _descend(found[0], names[1:])
+    return SourceLine(code.co_filename, code.co_firstlineno + value.lineno - 1)
+
+
+def _names(target: ast.expr, name: str) -> bool:
+    """Whether a target may be self.NAME: an attribute, a text, or a text with parts that are computed."""
+    if isinstance(target, ast.Attribute):
+        return target.attr == name
+    if isinstance(target, ast.Constant):
+        return bool(target.value == name)
+    if isinstance(target, ast.JoinedStr):
+        parts = (re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".*" for part in target.values)
+        return re.fullmatch("".join(parts), name) is not None
+    return False
+
+
+def _calls(value: ast.expr, name: str) -> bool:
+    function = value.func if isinstance(value, ast.Call) else None
+    return name in (getattr(function, "attr", None), getattr(function, "id", None))
 
 
 @lru_cache(maxsize=256)
-def _self_assignments(code: CodeType) -> tuple[ast.Assign, ...]:
+def _self_assignments(code: CodeType) -> tuple[tuple[ast.expr, ast.expr], ...]:
+    """(target, value) of each assignment, setattr and add_module in an __init__."""
     try:
         lines = inspect.getblock(linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :])
         tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (SyntaxError, IndexError, OSError):
+    except (SyntaxError, IndexError, OSError, tokenize.TokenError):
         return ()
-    return tuple(node for node in ast.walk(tree) if isinstance(node, ast.Assign))
+    return tuple(pair for node in ast.walk(tree) for pair in _pairs(node))
+
+
+def _pairs(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        yield node.target, node.value
+    elif isinstance(node, ast.Assign):
+        for target in node.targets:
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                yield from zip(target.elts, node.value.elts, strict=False)
+            elif isinstance(target, ast.Tuple):
+                yield from ((each, node.value) for each in target.elts)
+            else:
+                yield target, node.value
+    elif isinstance(node, ast.Call) and len(node.args) >= 2:
+        called = getattr(node.func, "id", getattr(node.func, "attr", None))
+        if called in ("setattr", "add_module", "register_module"):
+            yield node.args[-2], node.args[-1]
 
 
 def _descend(value: ast.expr, names: tuple[str, ...]) -> ast.expr:

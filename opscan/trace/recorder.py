@@ -6,6 +6,7 @@ import operator
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from opscan.trace.graph import CompositeCall, Invention, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
 from opscan.trace.provenance import construction_site, look_out
 from opscan.trace.traits import traits_of
-from opscan.trace.values import Values, is_lazy, map_tensors
+from opscan.trace.values import Values, is_lazy, map_tensors, tensors_in
 
 _NODE = "_opscan_node"
 """Attribute that ties a tensor to the index of the node it came from; an index, so that copying it is harmless."""
@@ -48,7 +49,6 @@ class Recorder(Values):
         self.inventions: list[Invention] = []
         self.autograd_nodes: dict[int, str] = {}
         self.loss = False
-        self.ran_backward = False
         self._watched = watched
         self._nodes: list[fx.Node] = []
         self._by_storage: dict[int, tuple[fx.Node, int]] = {}
@@ -60,6 +60,9 @@ class Recorder(Values):
         self._public: tuple[str, ...] = ()
         self._modules: list[ModuleSite] = []
         self._marked: list[torch.Tensor] = []
+        self._foreign: dict[int, torch.Tensor] = {}
+        self._written: list[tuple[torch.Tensor, torch.Tensor, int]] = []
+        self._module_at: dict[tuple[SourceLine, Any], ModuleSite | None] = {}
 
     # -- tensors the graph starts from
 
@@ -75,6 +78,10 @@ class Recorder(Values):
         """Take the marks off tensors that outlive the trace."""
         for tensor in self._marked:
             tensor.__dict__.pop(_NODE, None)
+        for tensor, values, version in self._written:
+            with torch.no_grad():
+                tensor.data.copy_(values)
+                _set_version(tensor, version)
         self._marked.clear()
 
     def _mark(self, tensor: torch.Tensor, node: fx.Node) -> None:
@@ -90,6 +97,8 @@ class Recorder(Values):
             if found is not None:
                 return found[0]
         # The model made it or holds it without torch having dispatched an op for it.
+        if not tensor.is_meta and tensor.layout is torch.strided:
+            self._foreign[tensor.untyped_storage()._cdata] = tensor
         self.add_input("constant", tensor, "weight" if tensor.requires_grad and tensor.is_leaf else "data")
         return self._nodes[-1]
 
@@ -124,7 +133,7 @@ class Recorder(Values):
     def on_call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[None]:
         """Surround a public torch call: its ops carry its name, and are children of it if it is watched."""
         outer_public, outer_composite = self._public, self._composite
-        self._public = (*outer_public, name)
+        self._public = () if name in _BACKWARD else (*outer_public, name)
         if name in self._watched and outer_composite is None:
             self._composite = len(self.composites)
             self.composites.append(self._composite_call(name, args, kwargs))
@@ -154,6 +163,9 @@ class Recorder(Values):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         with torch._C.DisableTorchFunction():
+            if torch.is_inference_mode_enabled() and _is_composite(func):
+                with self:
+                    return func._op_dk(_COMPOSITE, *args, **(kwargs or {}))
             node = self._record(func, args, kwargs or {})
             result = self.run(func, args, dict(kwargs) if kwargs else {})
             self._record_result(node, result)
@@ -175,6 +187,8 @@ class Recorder(Values):
                 node_args.append([item if item is None else self._node_of(item) for item in value])
             else:
                 node_args.append(value)
+        if self._foreign and func._schema.is_mutable:
+            self._keep_foreign(args)
         node = self.graph.create_node("call_function", func, name=traits_of(func).name)
         node.args = tuple(node_args)  # set after the fact: create_node would walk them a second time
         if kwargs:
@@ -191,12 +205,10 @@ class Recorder(Values):
         backward = _autograd_node()
         if backward is None:
             return self._forward_call(node, called, public, grad_args)
-        self.ran_backward = True
         sequence_nr = backward._sequence_nr()
         self.autograd_nodes.setdefault(sequence_nr, backward.name())
+        self._own_sequence_numbers(node, grad_args)
         cause = self._by_sequence.get(sequence_nr)
-        if grad_args:
-            self._own_sequence_numbers(node, grad_args)
         if cause is None:  # gradients being accumulated
             return OpCall("backward", None, None, (), sequence_nr, None, self._composite, grad_args)
         origin: OpCall = cause.meta["opscan"]
@@ -204,13 +216,22 @@ class Recorder(Values):
             line = called or origin.called
             return OpCall("backward", self._modules[-1], line, public, sequence_nr, cause, self._composite, grad_args)
         composite = origin.composite if self._composite is None else self._composite
-        return OpCall("backward", origin.module, origin.called, origin.public, sequence_nr, cause, composite, grad_args)
+        if called is None:
+            return OpCall(
+                "backward", origin.module, origin.called, origin.public, sequence_nr, cause, composite, grad_args
+            )
+        module = self._module_at.get(
+            (called, node.target), origin.module
+        )  # a hook, a backward method, or a checkpoint's function
+        return OpCall("backward", module, called, public, sequence_nr, cause, composite, grad_args)
 
     def _forward_call(
         self, node: fx.Node, called: SourceLine | None, public: tuple[str, ...], grad_args: int
     ) -> OpCall:
         sequence_nr = self._own_sequence_numbers(node, grad_args)
         module = self._modules[-1] if self._modules else None
+        if called is not None:
+            self._module_at.setdefault((called, node.target), module)
         return OpCall(self._phase(), module, called, public, sequence_nr, None, self._composite, grad_args)
 
     def _own_sequence_numbers(self, node: fx.Node, grad_args: int) -> int | None:
@@ -226,9 +247,21 @@ class Recorder(Values):
         previous = self._previous_op or node
         for number in range(self._last_sequence_nr + 1, newest):
             self._by_sequence[number] = previous
-        self._by_sequence[newest] = node if grad_args else previous
+        after_the_fact = not grad_args and not traits_of(previous.target).pure
+        self._by_sequence[newest] = previous if after_the_fact else node
         self._last_sequence_nr = newest
         return newest if grad_args else None
+
+    def _keep_foreign(self, args: tuple[Any, ...]) -> None:
+        """Remember the values of tensors of the user's own that an op is about to write to, maybe through a view."""
+        found: list[torch.Tensor] = []
+        tensors_in(args, found)
+        for tensor in found:
+            if tensor.layout is torch.strided and not tensor.is_meta:
+                foreign = self._foreign.pop(tensor.untyped_storage()._cdata, None)
+                if foreign is not None:
+                    with torch._C._DisableTorchDispatch():
+                        self._written.append((foreign, foreign.detach().clone(), foreign._version))
 
     def _record_result(self, node: fx.Node, result: Any) -> None:
         fresh = traits_of(node.target).pure
@@ -254,15 +287,35 @@ class Recorder(Values):
             self._by_storage[address] = (node, number)
         info = node.meta["tensors"] = tensor_info(tensor, number)
         if not tensor.is_meta and not tensor.is_floating_point() and tensor.numel() <= _KNOWN_NUMEL:
-            node.meta["known"] = (tensor, tensor._version)
+            # An alias: were the tensor itself held here, torch would make another one of it.
+            node.meta["known"] = (tensor.detach(), tensor._version)
         return info
+
+
+_BACKWARD = frozenset({"torch.Tensor.backward", "torch.autograd.backward", "torch.autograd.grad"})
+_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
+
+
+@cache
+def _is_composite(func: Any) -> bool:
+    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), _COMPOSITE)
+
+
+def _set_version(tensor: torch.Tensor, version: int) -> None:
+    try:
+        torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
+    except TypeError:  # torch 2.6
+        torch._C._autograd._unsafe_set_version_counter(tensor, version)  # type: ignore[arg-type]
 
 
 def _merged(called: tuple[str, ...], passed: tuple[str, ...]) -> tuple[str, ...]:
     """One chain of public functions, outermost first: the calls intercepted, then the functions on the stack."""
     if not passed:
         return called
-    return called if called and called[-1] == passed[0] and len(passed) == 1 else tuple(dict.fromkeys(called + passed))
+    if called and called[-1] in passed:  # functions that call it without being seen themselves stand outside it
+        at = passed.index(called[-1])
+        return tuple(dict.fromkeys(called[:-1] + passed[:at] + called[-1:] + passed[at:]))
+    return tuple(dict.fromkeys(called + passed))
 
 
 def _module_site(module: nn.Module, found: tuple[Mapping[str, nn.Module], str, str] | None) -> ModuleSite:

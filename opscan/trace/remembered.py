@@ -32,7 +32,7 @@ class Remembered:
 
 def question_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
     """All that decides what a pure op returns on meta; None when that is more than sizes, dtypes and scalars."""
-    key: list[Any] = [func]
+    key: list[Any] = [func, torch.get_default_dtype()]
     if kwargs:
         args = (*args, *kwargs, *kwargs.values())
     for value in args:

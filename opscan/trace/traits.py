@@ -16,7 +16,8 @@ _TAKE_INTEGERS = ("index_", "gather", "scatter", "take", "embedding", "nll_loss"
 class Traits(NamedTuple):
     """`name` has no namespace; `one_dtype` and `integers_at` (positions) are what kernels check and meta does not.
 
-    `draws` is whether another run gives other values; a permutation stays one.
+    `draws` is whether another run gives other values; a permutation stays one. `writes_at` are the positions of the
+    arguments it writes to.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Traits(NamedTuple):
     one_dtype: bool
     integers_at: tuple[int, ...]
     draws: bool
+    writes_at: tuple[int, ...]
 
 
 _traits: dict[Any, Traits] = {}
@@ -47,6 +49,11 @@ def traits_of(func: Any) -> Traits:
             device=schema is not None and any(argument.name == "device" for argument in schema.arguments),
             like=name.startswith(_LIKE_FACTORIES),
             pure=schema is not None and all(each.alias_info is None for each in (*schema.arguments, *schema.returns)),
+            writes_at=tuple(
+                position
+                for position, argument in enumerate(schema.arguments if schema else ())
+                if argument.alias_info is not None and argument.alias_info.is_write
+            ),
             draws=torch.Tag.nondeterministic_seeded in tags and name != "randperm",
             one_dtype=name in _ONE_DTYPE,
             integers_at=tuple(

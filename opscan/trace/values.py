@@ -83,6 +83,7 @@ class Values(TorchDispatchMode):
         self.invented = invented
         self.otherwise = otherwise
         self._remembered = Remembered()
+        self._stale: dict[int, torch.Tensor] = {}  # known tensors an unknown value was written to, by their memory
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -109,6 +110,8 @@ class Values(TorchDispatchMode):
             else:
                 known = True
         if not unknown:
+            if self._stale and traits_of(func).data_dependent and any(_memory(each) in self._stale for each in tensors):
+                self.invented(func)
             try:
                 return _run_known(func, args, kwargs, tensors)
             except NotImplementedError:  # no CPU kernel for this dtype, as of histc for integers
@@ -136,7 +139,11 @@ class Values(TorchDispatchMode):
 
     def _run_lent(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run on meta, with known arguments replaced by meta twins; what aliases a twin is its original again."""
-        check_dtypes(traits_of(func), args)
+        traits = traits_of(func)
+        check_dtypes(traits, args)
+        for written in (args[position] for position in traits.writes_at if position < len(args)):
+            if isinstance(written, torch.Tensor) and not written.is_meta:
+                self._stale[_memory(written)] = written
         originals: dict[int, torch.Tensor] = {}
 
         def lend(tensor: torch.Tensor) -> torch.Tensor:
@@ -197,6 +204,10 @@ def _run_mixed(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], refusal
 
 def _unknown_if_real(tensor: torch.Tensor) -> torch.Tensor:
     return meta_like(tensor) if _is_real_valued(tensor.dtype) else tensor
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else id(tensor)
 
 
 def _hangs_on_unknown(args: tuple[Any, ...]) -> bool:
