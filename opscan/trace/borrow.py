@@ -13,6 +13,7 @@ import sys
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import _lru_cache_wrapper
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -65,6 +66,15 @@ def _is_array(value: Any) -> bool:
     return numpy is not None and isinstance(value, numpy.ndarray) and value.dtype != object and value.flags.writeable
 
 
+def _refill(container: Any, items: list[tuple[Any, Any]]) -> None:
+    """Make a container hold these items again and nothing else."""
+    container.clear()
+    if isinstance(container, dict):  # not Counter.update, which counts, nor one of the user's
+        (OrderedDict if isinstance(container, OrderedDict) else dict).update(container, items)
+    else:
+        (container.extend if isinstance(container, list | deque) else container.update)(item for _, item in items)
+
+
 def _items(container: Any) -> list[tuple[Any, Any]]:
     return list(container.items()) if isinstance(container, dict) else [(None, item) for item in container]
 
@@ -91,6 +101,7 @@ def _make_twin(tensor: torch.Tensor) -> torch.Tensor:
 def borrowed(roots: Iterable[object], training: bool) -> Iterator[Twins]:
     """Hold the modules and optimizers reachable from `roots` on meta, in training or eval mode, while active."""
     kept = [_Kept(holder) for holder in _holders(roots)]
+    caches = [_KeptCache(cache) for cache in _caches({type(each.holder) for each in kept})]
     twins = Twins(tuple(each.holder for each in kept))
     as_set = any(each.holder.training for each in kept if isinstance(each.holder, nn.Module))  # some may be frozen
     try:
@@ -101,7 +112,7 @@ def borrowed(roots: Iterable[object], training: bool) -> Iterator[Twins]:
                 attributes["training"] = training and (each.attributes.get("training", True) or not as_set)
         yield twins
     finally:
-        for each in kept:
+        for each in (*kept, *caches):
             each.restore()
 
 
@@ -126,7 +137,7 @@ class _Kept:
         if depth == 0 or not isinstance(value, _CONTAINERS) or len(value) > _LONGEST:
             return
         if not isinstance(value, tuple):
-            self.contents.append((value, list(value.items()) if isinstance(value, dict) else list(value)))
+            self.contents.append((value, _items(value)))
         for _, item in _items(value):
             self._keep(item, depth - 1)
 
@@ -136,15 +147,49 @@ class _Kept:
         self.holder.__dict__.clear()
         self.holder.__dict__.update(self.attributes)
         for container, items in self.contents:
-            container.clear()
-            if isinstance(container, dict):  # not Counter.update, which counts, nor one of the user's
-                (OrderedDict if isinstance(container, OrderedDict) else dict).update(container, items)
-            else:
-                (container.extend if isinstance(container, list | deque) else container.update)(items)
+            _refill(container, items)
         for generator, state in self.generators:
             generator.set_state(state)
         for array, values in self.arrays:
             array[...] = values
+
+
+class _KeptCache:
+    """A table that functions of the model's module fill: what it held, or how often a function's cache missed."""
+
+    def __init__(self, cache: Any) -> None:
+        self.cache = cache
+        self.held = cache.cache_info().misses if isinstance(cache, _lru_cache_wrapper) else _items(cache)
+
+    def restore(self) -> None:
+        if isinstance(self.cache, _lru_cache_wrapper):
+            if self.cache.cache_info().misses != self.held:  # what the trace computed has no values
+                self.cache.cache_clear()
+        else:
+            now = _items(self.cache)
+            if len(now) != len(self.held) or any(new[1] is not old[1] for new, old in zip(now, self.held, strict=True)):
+                _refill(self.cache, self.held)
+
+
+def _caches(classes: Iterable[type]) -> Iterator[Any]:
+    """Dicts, lists and lru_caches that the forward of these classes, and functions beside it, use by a global name."""
+    forwards = {forward for cls in classes if isinstance(forward := getattr(cls, "forward", None), FunctionType)}
+    todo: list[Any] = [each for each in forwards if each.__module__.partition(".")[0] != "torch"]
+    seen: set[int] = set()
+    while todo:
+        function = todo.pop()
+        for name in function.__code__.co_names:
+            value = function.__globals__.get(name)
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
+            if type(value) in (dict, list) and len(value) <= _LONGEST:
+                yield value
+            elif isinstance(value, _lru_cache_wrapper):
+                yield value
+                todo.extend([value.__wrapped__] if isinstance(value.__wrapped__, FunctionType) else ())
+            elif isinstance(value, FunctionType) and value.__module__ == function.__module__:
+                todo.append(value)
 
 
 _NO_HOLDERS = (type, ModuleType, torch.Tensor, torch.Generator, torch.utils.data.DataLoader, torch.utils.data.Dataset)

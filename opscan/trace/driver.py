@@ -158,7 +158,10 @@ def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, .
                 role: Role = "weight" if tensor.requires_grad else "buffer"
                 recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, role)
     for name, value in (*((f"input_{position}", value) for position, value in enumerate(args)), *kwargs.items()):
-        map_tensors(lambda tensor, name=name: recorder.add_input(name, tensor, "data"), value)
+        tensors: list[torch.Tensor] = []
+        map_tensors(tensors.append, value)
+        for tensor in tensors:
+            recorder.add_input(name, tensor, "data")
 
 
 def _run_backward(recorder: Recorder, calls: PublicCalls, outputs: Any, assumptions: list[str]) -> None:

@@ -110,12 +110,8 @@ class Values(TorchDispatchMode):
             else:
                 known = True
         if not unknown:
-            if self._stale and traits_of(func).data_dependent and any(_memory(each) in self._stale for each in tensors):
-                self.invented(func)
-            try:
-                return _run_known(func, args, kwargs, tensors)
-            except NotImplementedError:  # no CPU kernel for this dtype, as of histc for integers
-                return self._run_lent(func, args, kwargs)
+            result = self._run_known(func, args, kwargs, tensors)
+            return self._run_lent(func, args, kwargs) if result is NotImplemented else result
         traits = traits_of(func)
         if traits.data_dependent and (not traits.indexing or _has_mask(args)):
             return self._run_invented(func, args, kwargs)
@@ -137,13 +133,36 @@ class Values(TorchDispatchMode):
         self._remembered.remember(question, result)
         return result
 
+    def _run_known(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]) -> Any:
+        """Run for real, on the CPU. NotImplemented where it has no kernel for the dtype, as of histc for integers."""
+        traits = traits_of(func)
+        stale = bool(self._stale) and any(_memory(tensor) in self._stale for tensor in tensors)
+        if stale and traits.data_dependent:
+            self.invented(func)
+        if traits.device and kwargs.get("device") is not None:
+            kwargs["device"] = _CPU
+        try:
+            result = func(*args, **kwargs)
+        except NotImplementedError:
+            return NotImplemented
+        if stale:
+            map_tensors(self._note_stale, result)
+        if type(result) is not torch.Tensor or not _is_real_valued(result.dtype):
+            return result
+        stays_known = result.numel() <= KNOWN_FLOAT_NUMEL and not traits.like
+        return result if stays_known or any(result is tensor for tensor in tensors) else meta_like(result)
+
+    def _note_stale(self, tensor: torch.Tensor) -> None:
+        if not tensor.is_meta:
+            self._stale[_memory(tensor)] = tensor.detach()
+
     def _run_lent(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run on meta, with known arguments replaced by meta twins; what aliases a twin is its original again."""
         traits = traits_of(func)
         check_dtypes(traits, args)
         for written in (args[position] for position in traits.writes_at if position < len(args)):
-            if isinstance(written, torch.Tensor) and not written.is_meta:
-                self._stale[_memory(written)] = written
+            if isinstance(written, torch.Tensor):
+                self._note_stale(written)
         originals: dict[int, torch.Tensor] = {}
 
         def lend(tensor: torch.Tensor) -> torch.Tensor:
@@ -239,14 +258,3 @@ def _makes_known(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bo
     if name == "aten::full":
         return isinstance(args[1], int)
     return name in _INTEGER_FACTORIES
-
-
-def _run_known(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]) -> Any:
-    traits = traits_of(func)
-    if traits.device and kwargs.get("device") is not None:
-        kwargs["device"] = _CPU
-    result = func(*args, **kwargs)
-    if type(result) is not torch.Tensor or not _is_real_valued(result.dtype):
-        return result
-    stays_known = result.numel() <= KNOWN_FLOAT_NUMEL and not traits.like
-    return result if stays_known or any(result is tensor for tensor in tensors) else meta_like(result)
