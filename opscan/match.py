@@ -5,28 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import fx
 
+from opscan.arguments import Arguments, Sources
 from opscan.environment import Environment
 from opscan.finding import Finding, Line, Place
 from opscan.rules.condition import Condition
 from opscan.rules.load import Ruleset
 from opscan.rules.schema import VERDICTS, History, Rule
-from opscan.trace.graph import (
-    CompositeCall,
-    ModuleSite,
-    OpCall,
-    SourceLine,
-    TensorInfo,
-    Trace,
-    call_of,
-    hangs_on_data,
-    serves_weights,
-)
-from opscan.trace.traits import traits_of
+from opscan.trace.graph import CompositeCall, ModuleSite, SourceLine, Trace, call_of
 
 OWN_NAMESPACES = frozenset({
     "aten", "prim", "prims", "rngprims", "quantized", "_quantized", "quantized_decomposed", "sparse", "mkldnn",
@@ -59,7 +48,7 @@ class Matched:
 def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
     """Every op and composite call of the trace that a rule speaks of, as grouped findings."""
     candidates = _Candidates(rules, environment)
-    sources = _Sources(trace)
+    sources = Sources(trace)
     hits: list[_Hit] = []
     unknown: Counter[str] = Counter()
     matched_composites: set[int] = set()
@@ -154,9 +143,9 @@ def _composite_hits(composite: CompositeCall, index: int, candidates: _Candidate
             yield _Hit(rule, entry, composite.name, phase, composite.module, composite.called, notes, index)
 
 
-def _op_hits(node: fx.Node, op: _Op, trace: Trace, sources: _Sources) -> Iterator[_Hit]:
+def _op_hits(node: fx.Node, op: _Op, trace: Trace, sources: Sources) -> Iterator[_Hit]:
     call = call_of(node)
-    arguments = _Arguments(node, call, sources)
+    arguments = Arguments(node, call, sources)
     for rule, entries in op.rules:
         entry = _deciding(rule, entries, arguments, call.public, trace.assumed_sizes)
         if entry is not None:
@@ -188,139 +177,6 @@ def _all_hold(conditions: tuple[Condition, ...], arguments: Mapping[str, Any]) -
 
 def _scale_notes(rule: Rule, assumed_sizes: bool) -> tuple[str, ...]:
     return (f"Only where {rule.scale}.",) if rule.at_scale and assumed_sizes else ()
-
-
-class _Sources:
-    """What hangs on weights and what on data, worked out when first asked for."""
-
-    def __init__(self, trace: Trace) -> None:
-        self._trace = trace
-
-    @cached_property
-    def weighted(self) -> frozenset[fx.Node]:
-        return serves_weights(self._trace)
-
-    @cached_property
-    def data(self) -> frozenset[fx.Node]:
-        return hangs_on_data(self._trace)
-
-
-class _Argument:
-    """A tensor argument: what its node returned, and whether it needed a gradient when the op ran."""
-
-    def __init__(self, node: fx.Node, requires_grad: bool, sources: _Sources) -> None:
-        self._node = node
-        self._sources = sources
-        self._info: TensorInfo = node.meta["tensors"]
-        self.requires_grad = requires_grad
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._info, name)
-
-    @property
-    def distinct(self) -> bool:
-        """Whether its values are part of the model, whatever the batch, and no two of them are equal."""
-        tensor, version = self._node.meta.get("known", (None, 0))
-        if tensor is None or tensor._version != version or self._node in self._sources.data:
-            return False
-        return bool(tensor.unique().numel() == tensor.numel())
-
-
-class _Arguments(Mapping[str, Any]):
-    """The arguments of an op by the names of its schema, read from the graph only when a condition asks."""
-
-    def __init__(self, node: fx.Node, call: OpCall, sources: _Sources) -> None:
-        self._node = node
-        self._call = call
-        self._sources = sources
-        self._schema = node.target._schema.arguments  # type: ignore[union-attr]
-
-    def __getitem__(self, name: str) -> Any:
-        if name == "read_before_written":
-            return read_before_written(self._node)
-        for position, argument in enumerate(self._schema):
-            if argument.name == name:
-                return self._value(position, argument)
-        raise KeyError(name)
-
-    def _value(self, position: int, argument: Any) -> Any:
-        if position < len(self._node.args):
-            return self._resolved(self._node.args[position], bool(self._call.grad_args >> position & 1))
-        if argument.name in self._node.kwargs:
-            return self._resolved(self._node.kwargs[argument.name], False)
-        return argument.default_value
-
-    def _resolved(self, value: Any, requires_grad: bool) -> Any:
-        if isinstance(value, fx.Node):
-            return _Argument(value, requires_grad, self._sources)
-        if isinstance(value, list | tuple):
-            return [self._resolved(item, requires_grad) for item in value]
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        return (argument.name for argument in self._schema)
-
-    def __len__(self) -> int:
-        return len(self._schema)
-
-
-def read_before_written(node: fx.Node) -> bool:
-    """Whether memory that `node` allocates is read by an op before any op has written to it.
-
-    Views are followed; an op that overwrites any of them counts as having written it all.
-    """
-    aliases, queue = {node}, sorted(node.users)
-    while queue:
-        user = queue.pop(0)
-        if "opscan" not in user.meta:  # one of several views
-            aliases.add(user)
-            queue = sorted({*queue, *user.users})
-            continue
-        use = _use_of(user, aliases)
-        if use in ("reads", "writes"):
-            return use == "reads"
-        if use == "views":
-            aliases.add(user)
-            queue = sorted({*queue, *user.users})
-    return False
-
-
-_OVERWRITING = (
-    "copy_",
-    "fill_",
-    "zero_",
-    "uniform_",
-    "normal_",
-    "bernoulli_",
-    "random_",
-    "exponential_",
-    "eye_",
-    "log_normal_",
-    "cauchy_",
-    "geometric_",
-)
-_SIZES_ONLY = ("new_", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like")
-
-
-def _use_of(user: fx.Node, aliases: set[fx.Node]) -> Literal["reads", "writes", "views", "sizes"]:
-    """What an op does with memory it is handed: overwrite it, make a view of it, read it, or only ask its sizes."""
-    name = traits_of(user.target).name
-    if name in _OVERWRITING and user.args[0] in aliases:
-        return "writes"
-    schema = user.target._schema  # type: ignore[union-attr]
-    outs = [each.name for each in schema.arguments if each.is_out]
-    inputs = [value for key, value in user.kwargs.items() if key not in outs]
-    if any(user.kwargs.get(key) in aliases for key in outs) and aliases.isdisjoint(_nodes_in([*user.args, *inputs])):
-        return "writes"
-    if any(each.alias_info is not None and not each.alias_info.is_write for each in schema.returns):
-        return "views"
-    return "sizes" if name.startswith(_SIZES_ONLY) else "reads"
-
-
-def _nodes_in(values: Any) -> list[fx.Node]:
-    found: list[fx.Node] = []
-    fx.node.map_arg(values, found.append)
-    return found
 
 
 def _grouped(hits: Iterable[_Hit]) -> Iterator[Finding]:

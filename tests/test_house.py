@@ -22,6 +22,7 @@ ROOMS = [
     {"rules"},
     {"environment", "finding"},
     {"target", "trace"},
+    {"arguments"},
     {"match"},
     {"report"},
     {"scan"},

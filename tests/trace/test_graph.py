@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.utils.checkpoint import checkpoint
 
-from opscan.match import read_before_written
+from opscan.arguments import read_before_written
 from opscan.trace.graph import Trace, call_of, serves_weights, storages_of
 from opscan.trace.recorder import Recorder
 from tests.trace.tracing import floats, is_weight, only, ops, packet, trace
