@@ -17,6 +17,7 @@ from opscan.report.words import (
     summaries,
     verdict_line,
 )
+from opscan.rules.schema import Replacement
 
 _CELL = "text-align:left;vertical-align:top;white-space:normal"
 
@@ -39,22 +40,29 @@ def render_html(report: Report) -> str:
 
 
 def _row(finding: Finding) -> str:
-    where = "<br>".join(escape(f"{module}  {lines}") for module, lines in place_words(finding.places))
+    where = "<br>".join(
+        f"<code>{escape(module)}</code> {escape(lines)}" for module, lines in place_words(finding.places)
+    )
     alert = f"<br><code>{escape(alert_text(finding))}</code>" if finding.alert else ""
-    why = (
+    modes = (
         f"default mode: {escape(DEFAULT_MODE[finding.default])}<br>"
         f"strict mode: {escape(STRICT_MODE[finding.strict])}{alert}"
-        f"<details><summary>why</summary>{escape(finding.message)}</details>"
     )
-    instead = "".join(
-        f"<li>{escape(each.name)} ({SAME_VALUES[each.same_values]}): <code>{escape(each.how)}</code></li>"
-        for each in finding.replacements
-    )
+    instead = "".join(_remedy(each) for each in finding.replacements)
     cells = (
         f"<b>{finding.verdict}</b>",
         f"<code>{escape(finding.op)}</code><br>{escape(finding.phase)}",
         str(finding.count),
         where,
-        f"{why}<ul>{instead}</ul>" if instead else why,
+        f"{modes}{_folded('why', escape(finding.message))}{instead}",
     )
     return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
+
+
+def _remedy(replacement: Replacement) -> str:
+    name = f"instead: {escape(replacement.name)} ({SAME_VALUES[replacement.same_values]})"
+    return _folded(name, f"<pre>{escape(replacement.how.strip())}</pre>")
+
+
+def _folded(summary: str, content: str) -> str:
+    return f"<details><summary>{summary}</summary>{content}</details>"
