@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from opscan.trace.reach import CONTAINERS, LONGEST, items_of
+from opscan.trace.values import tensors_in
 
 DEPTH = 12
 """How deep nested containers are looked through."""
@@ -78,6 +79,46 @@ class KeptCache:
         """Empty the cache, if anything was added to it."""
         if self._cache.cache_info().misses != self._misses:
             self._cache.cache_clear()
+
+
+class KeptTensors:
+    """Tensors of the user's own that a trace meets, in a closure or an object, as they were before it wrote to them."""
+
+    def __init__(self) -> None:
+        self._met: dict[int, torch.Tensor] = {}
+        self._written: list[tuple[torch.Tensor, torch.Tensor, int]] = []
+
+    def meet(self, tensor: torch.Tensor) -> None:
+        """Note a tensor with memory of its own that no recorded op made."""
+        if not tensor.is_meta and tensor.layout is torch.strided:
+            self._met[tensor.untyped_storage()._cdata] = tensor
+
+    def before_writing(self, args: tuple[Any, ...]) -> None:
+        """Keep the values of tensors met among the arguments, or seen through a view there."""
+        found: list[torch.Tensor] = []
+        if self._met:
+            tensors_in(args, found)
+        for tensor in found:
+            if tensor.layout is torch.strided and not tensor.is_meta:
+                met = self._met.pop(tensor.untyped_storage()._cdata, None)
+                if met is not None:
+                    with torch._C._DisableTorchDispatch():
+                        self._written.append((met, met.detach().clone(), met._version))
+
+    def restore(self) -> None:
+        """Write the values back, and the version that autograd counts writes by."""
+        for tensor, values, version in self._written:
+            with torch.no_grad():
+                tensor.data.copy_(values)
+            _set_version(tensor, version)
+        self._written.clear()
+
+
+def _set_version(tensor: torch.Tensor, version: int) -> None:
+    try:
+        torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
+    except TypeError:  # torch 2.6
+        torch._C._autograd._unsafe_set_version_counter(tensor, version)  # type: ignore[arg-type]
 
 
 def _refill(container: Any, items: list[tuple[Any, Any]]) -> None:

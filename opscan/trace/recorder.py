@@ -14,9 +14,10 @@ from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from opscan.trace.graph import CompositeCall, Invention, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
+from opscan.trace.kept import KeptTensors
 from opscan.trace.provenance import construction_site, look_out
 from opscan.trace.traits import traits_of
-from opscan.trace.values import Values, is_lazy, map_tensors, tensors_in
+from opscan.trace.values import Values, is_lazy, map_tensors
 
 _NODE = "_opscan_node"
 """Attribute that ties a tensor to the index of the node it came from; an index, so that copying it is harmless."""
@@ -60,8 +61,7 @@ class Recorder(Values):
         self._public: tuple[str, ...] = ()
         self._modules: list[ModuleSite] = []
         self._marked: list[torch.Tensor] = []
-        self._foreign: dict[int, torch.Tensor] = {}
-        self._written: list[tuple[torch.Tensor, torch.Tensor, int]] = []
+        self._foreign = KeptTensors()
         self._module_at: dict[tuple[SourceLine, Any], ModuleSite | None] = {}
 
     # -- tensors the graph starts from
@@ -75,14 +75,11 @@ class Recorder(Values):
         self._marked.append(tensor)
 
     def forget_tensors(self) -> None:
-        """Take the marks off tensors that outlive the trace."""
+        """Take the marks off tensors that outlive the trace, and undo what was written to them."""
         for tensor in self._marked:
             tensor.__dict__.pop(_NODE, None)
-        for tensor, values, version in self._written:
-            with torch.no_grad():
-                tensor.data.copy_(values)
-                _set_version(tensor, version)
         self._marked.clear()
+        self._foreign.restore()
 
     def _mark(self, tensor: torch.Tensor, node: fx.Node) -> None:
         tensor.__dict__[_NODE] = len(self._nodes)
@@ -97,8 +94,7 @@ class Recorder(Values):
             if found is not None:
                 return found[0]
         # The model made it or holds it without torch having dispatched an op for it.
-        if not tensor.is_meta and tensor.layout is torch.strided:
-            self._foreign[tensor.untyped_storage()._cdata] = tensor
+        self._foreign.meet(tensor)
         self.add_input("constant", tensor, "weight" if tensor.requires_grad and tensor.is_leaf else "data")
         return self._nodes[-1]
 
@@ -187,8 +183,8 @@ class Recorder(Values):
                 node_args.append([item if item is None else self._node_of(item) for item in value])
             else:
                 node_args.append(value)
-        if self._foreign and func._schema.is_mutable:
-            self._keep_foreign(args)
+        if traits_of(func).writes_at:
+            self._foreign.before_writing(args)
         node = self.graph.create_node("call_function", func, name=traits_of(func).name)
         node.args = tuple(node_args)  # set after the fact: create_node would walk them a second time
         if kwargs:
@@ -216,13 +212,11 @@ class Recorder(Values):
             line = called or origin.called
             return OpCall("backward", self._modules[-1], line, public, sequence_nr, cause, self._composite, grad_args)
         composite = origin.composite if self._composite is None else self._composite
+        module = origin.module
         if called is None:
-            return OpCall(
-                "backward", origin.module, origin.called, origin.public, sequence_nr, cause, composite, grad_args
-            )
-        module = self._module_at.get(
-            (called, node.target), origin.module
-        )  # a hook, a backward method, or a checkpoint's function
+            called, public = origin.called, origin.public
+        else:  # user code run by backward: a hook, a backward method, a function that a checkpoint runs again
+            module = self._module_at.get((called, node.target), module)
         return OpCall("backward", module, called, public, sequence_nr, cause, composite, grad_args)
 
     def _forward_call(
@@ -251,17 +245,6 @@ class Recorder(Values):
         self._by_sequence[newest] = previous if after_the_fact else node
         self._last_sequence_nr = newest
         return newest if grad_args else None
-
-    def _keep_foreign(self, args: tuple[Any, ...]) -> None:
-        """Remember the values of tensors of the user's own that an op is about to write to, maybe through a view."""
-        found: list[torch.Tensor] = []
-        tensors_in(args, found)
-        for tensor in found:
-            if tensor.layout is torch.strided and not tensor.is_meta:
-                foreign = self._foreign.pop(tensor.untyped_storage()._cdata, None)
-                if foreign is not None:
-                    with torch._C._DisableTorchDispatch():
-                        self._written.append((foreign, foreign.detach().clone(), foreign._version))
 
     def _record_result(self, node: fx.Node, result: Any) -> None:
         fresh = traits_of(node.target).pure
@@ -299,13 +282,6 @@ _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 @cache
 def _is_composite(func: Any) -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), _COMPOSITE)
-
-
-def _set_version(tensor: torch.Tensor, version: int) -> None:
-    try:
-        torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
-    except TypeError:  # torch 2.6
-        torch._C._autograd._unsafe_set_version_counter(tensor, version)  # type: ignore[arg-type]
 
 
 def _merged(called: tuple[str, ...], passed: tuple[str, ...]) -> tuple[str, ...]:
