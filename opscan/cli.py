@@ -86,7 +86,8 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--init", action="append", default=[], metavar="NAME=VALUE", help="a constructor argument")
     what.add_argument(
         "--input", action="append", default=[], metavar="SPEC",
-        help="an input: [NAME=][DTYPE:]SHAPE[<BOUND], as 2x3x32x32 or ids=int64:2x16<1000 (target=SPEC: the loss's)",
+        help="an input: [NAME=][DTYPE:]SHAPE[<BOUND or =VALUE], as 2x3x32x32, ids=int64:2x16<1000 or lengths=int64:2=16"
+        " (target=SPEC is the loss's)",
     )  # fmt: skip
     what.add_argument("--inputs", metavar="MOD:FUNC", help="a function (or a value) that gives one batch")
     what.add_argument(

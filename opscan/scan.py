@@ -73,8 +73,7 @@ def scan_target(
     if loss_target is not None and inputs is not None:
         kwargs = {name: value for name, value in inputs.kwargs.items() if name != TARGET_NAME}
         inputs = Inputs(inputs.args, kwargs, inputs.assumptions)
-    if inputs is None or not (inputs.args or inputs.kwargs):
-        inputs = solve_inputs(target, run_forward)
+    inputs = solve_inputs(target, run_forward, inputs)
     bound = _bind_loss(loss, inputs, loss_target, run_forward)
     grad = input_grad if input_grad is not None else target.call is target.model
     trace = partial(

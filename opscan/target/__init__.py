@@ -4,7 +4,7 @@
     load    TargetSpec -> the object it names
     build   object + constructor arguments -> Target
     inputs  what the user gives as input -> Inputs
-    solve   no input given -> Inputs, found by trying shapes
+    solve   what nobody gave -> Inputs, found by trying shapes
 
 Import from these modules; nothing is re-exported here, so that reading a target's text never loads torch.
 """

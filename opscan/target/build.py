@@ -2,6 +2,7 @@
 
 What the name stands for decides:
     nn.Module subclass       constructed; required arguments nobody gave are assumed (see `arguments`)
+    method of such a class   the class is constructed; the method is a step on the instance
     class with `__call__`    constructed; the instance is a callable step
     nn.Module instance       used as is; a method of one is a step on it
     other callable           a factory or a step, see `_is_factory`
@@ -10,9 +11,10 @@ What the name stands for decides:
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
@@ -31,13 +33,15 @@ class Target:
     """What is scanned.
 
     `call` takes the inputs: `model` itself, or a step. `model` is None for a step that belongs to no module.
-    `assumptions` has a line for each constructor argument nobody gave.
+    `assumptions` has a line for each constructor argument nobody gave; `arguments` are all it was constructed with,
+    by name, defaults included.
     """
 
     label: str
     call: Callable[..., object]
     model: nn.Module | None
     assumptions: tuple[str, ...] = ()
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
 
 def build_target(
@@ -54,6 +58,9 @@ def build_target(
     has_arguments = spec.called or bool(init)
     if isinstance(found, type):
         return _from_class(found, given, constructing)
+    if owner := _class_of_method(found, spec):
+        made = _from_class(owner, given, constructing)
+        return replace(made, call=getattr(made.model, spec.name.rpartition(".")[2]))
     if isinstance(found, nn.Module):
         return _from_instance(found, spec, has_arguments)
     if not callable(found):
@@ -85,10 +92,21 @@ def _from_class(found: type, given: Given, constructing: Constructing) -> Target
     arguments = fill_arguments(found, given)
     made = _construct(found, arguments, given, constructing)
     if isinstance(made, nn.Module):
-        return Target(given.text, made, made, arguments.assumptions)
+        return Target(given.text, made, made, arguments.assumptions, _by_name(found, arguments))
     if not callable(made):
         raise TargetError(f"not a model: {found.__name__}(...) made something {_kind(made)}", given.text, _WHAT_FITS)
     return Target(given.text, made, None, arguments.assumptions)
+
+
+def _class_of_method(found: object, spec: TargetSpec) -> type[nn.Module] | None:
+    """The nn.Module subclass that `mod:Class.method` names a method of."""
+    if not inspect.isfunction(found) or "." not in spec.name:
+        return None
+    path, _, name = spec.name.rpartition(".")
+    owner = load_object(replace(spec, name=path))
+    if not (isinstance(owner, type) and issubclass(owner, nn.Module)):
+        return None
+    return owner if inspect.isfunction(inspect.getattr_static(owner, name)) else None  # else it is a static method
 
 
 def _from_instance(model: nn.Module, spec: TargetSpec, has_arguments: bool) -> Target:
@@ -103,7 +121,7 @@ def _from_factory(found: Callable[..., object], given: Given, constructing: Cons
     arguments = fill_arguments(found, given)
     made = _construct(found, arguments, given, constructing)
     if isinstance(made, nn.Module):
-        return Target(given.text, made, made, arguments.assumptions)
+        return Target(given.text, made, made, arguments.assumptions, _by_name(found, arguments))
     if callable(made) and not isinstance(made, type):
         return Target(given.text, made, _owner(made), arguments.assumptions)
     if must_be or _returns_module(found):
@@ -144,17 +162,62 @@ def _may_be_model(annotation: object) -> bool:
 def _construct(
     function: Callable[..., object], arguments: Arguments, given: Given, constructing: Constructing
 ) -> object:
-    """Call the user's constructor inside `constructing()`, and once more outside it if that fails."""
-    with suppress(Exception, SystemExit), constructing():  # whose fault a failure is the plain attempt below tells
-        return function(*arguments.args, **arguments.kwargs)
+    """Call the user's constructor inside `constructing()`, and once more outside it if that fails.
+
+    Whose fault a failure is the plain attempt tells; but what is missing stays missing, and a model that did not fit
+    into memory without its weights is not made with them.
+    """
     try:
-        return function(*arguments.args, **arguments.kwargs)
+        with constructing():
+            return function(*arguments.args, **arguments.kwargs)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ImportError) or _is_out_of_memory(error):
+            raise _construction_failure(function, arguments, given, error) from error
+    try:
+        with redirect_stdout(io.StringIO()):  # what it prints was printed by the first attempt
+            return function(*arguments.args, **arguments.kwargs)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        what = f"{_name(function)}{arguments} raised {one_line(error)}"
-        hint = "Give other arguments with --init NAME=VALUE, or name a factory that makes the model: mod:make_model"
-        raise TargetError(what, user_line(error) or given.text, hint) from error
+        raise _construction_failure(function, arguments, given, error) from error
+
+
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY)
+
+
+def _construction_failure(
+    function: Callable[..., object], arguments: Arguments, given: Given, error: BaseException
+) -> TargetError:
+    what = f"{_name(function)}{arguments} raised {one_line(error)}"
+    hint = "Give other arguments with --init NAME=VALUE, or name a factory that makes the model: mod:make_model"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        hint = f"Install {error.name.partition('.')[0]} in the environment opscan runs in."
+    elif isinstance(error, ImportError):
+        module = getattr(function, "__module__", "mod")
+        hint = (
+            f"Install what it needs, or see the whole error: python -c 'import {module}; {module}.{_name(function)}()'"
+        )
+    elif _is_out_of_memory(error):
+        hint = "Make it smaller: with --init NAME=VALUE, or a factory with fewer or narrower layers: mod:make_model"
+    return TargetError(what, user_line(error) or given.text, hint)
+
+
+def _by_name(function: Callable[..., object], arguments: Arguments) -> Mapping[str, object]:
+    """All arguments of the call by name, defaults included; none where Python knows no signature that fits."""
+    signature = signature_of(function)
+    if signature is None:
+        return {}
+    try:
+        bound = signature.bind(*arguments.args, **arguments.kwargs)
+    except TypeError:  # a decorator may show another signature than it calls
+        return {}
+    bound.apply_defaults()
+    return bound.arguments
 
 
 def _owner(call: object) -> nn.Module | None:

@@ -100,6 +100,10 @@ def _broadcast(match: re.Match[str]) -> Mismatch:
     return (there, int(match[1])), (int(match[1]), there)
 
 
+def _split(match: re.Match[str]) -> Mismatch:
+    return ((int(match[1]), sum(map(int, match[2].split(",")))),)
+
+
 _MESSAGES: tuple[tuple[str, Callable[[re.Match[str]], Mismatch]], ...] = (
     # torch 2.13 torch/_meta_registrations.py (meta_mm) and aten/src/ATen/native/LinearAlgebra.cpp (addmm)
     (r"reduction dim, but got \[\d+, (\d+)\] X \[(\d+), \d+\]", lambda m: ((int(m[1]), int(m[2])),)),
@@ -107,6 +111,7 @@ _MESSAGES: tuple[tuple[str, Callable[[re.Match[str]], Mismatch]], ...] = (
     # torch 2.13 aten/src/ATen/InferSize.h, aten/src/ATen/ExpandUtils.cpp, torch/_refs/__init__.py
     (r"shape '\[([-\d, ]+)\]' is invalid for input of size (\d+)", _view),
     (r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", _either_way),
+    (r"sum exactly to (\d+) .* split_sizes=\[([\d, ]+)\]", _split),
     (r"batch of (\d+) came out as (\d+)", lambda m: ((int(m[2]), int(m[1])),)),  # opscan's own, see solve
     (r"dimension of length (\d+) at (-?\d+)!.*broadcastable to \[([\d, ]+)\]", _broadcast),
 )

@@ -31,40 +31,55 @@ _FURTHEST = {"S": 512, "L": 512, "D": 64, "T": 512}  # every size up to here is 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A shape whose letters are axes, and the dtype and bound that InputSpec has."""
+    """A shape whose letters are axes, and the dtype, bound and value that InputSpec has.
+
+    A value may be an axis too: the lengths of sequences are the size of T.
+    """
 
     dims: tuple[int | str, ...]
     dtype: str = "float32"
     bound: int | None = None
+    value: int | str | None = None
 
-    def at(self, sizes: Mapping[str, int]) -> InputSpec:
-        """The input with each axis at its size."""
-        shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in self.dims)
-        return InputSpec(shape, self.dtype, self.bound)
+    def at(self, sizes: Mapping[str, int], batch: int = BATCH) -> InputSpec:
+        """The input with each axis at its size, for a batch of another size than BATCH."""
+        place = 1 if isinstance(next(iter(self.dims), 0), str) else 0
+        square = self.dims == (BATCH, BATCH)  # an adjacency matrix
+        dims = [batch if dim == BATCH and (square or n == place) else dim for n, dim in enumerate(self.dims)]
+        shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in dims)
+        value = sizes[self.value] if isinstance(self.value, str) else self.value
+        return InputSpec(shape, self.dtype, self.bound, value=value)
+
+    @property
+    def width(self) -> int:
+        """The number of features, where that is written out and the form is of floats; otherwise 0."""
+        last = self.dims[-1] if len(self.dims) > 1 and self.dtype == "float32" else 0
+        return last if isinstance(last, int) else 0
 
 
-def form(shape: str, dtype: str = "float32", bound: int | None = None) -> Form:
-    """A Form from text: `2x3xSxS`."""
-    return Form(tuple(dim if dim in AXES else int(dim) for dim in shape.split("x")), dtype, bound)
+def form(shape: str, dtype: str = "float32", bound: int | None = None, value: int | str | None = None) -> Form:
+    """A Form from text: `2x3xSxS`, or `scalar`."""
+    dims = [] if shape == "scalar" else shape.split("x")
+    return Form(tuple(dim if dim in AXES else int(dim) for dim in dims), dtype, bound, value)
 
 
 def axes_of(forms: Iterable[Form]) -> tuple[str, ...]:
     """The axes that occur in the forms, in order."""
-    return tuple(dict.fromkeys(dim for form in forms for dim in form.dims if isinstance(dim, str)))
+    return tuple(dict.fromkeys(dim for form in forms for dim in (*form.dims, form.value) if isinstance(dim, str)))
 
 
-def sizes_of(forms: Iterable[Form]) -> Iterator[dict[str, int]]:
+def sizes_of(forms: Iterable[Form], known: Mapping[str, int] | None = None) -> Iterator[dict[str, int]]:
     """The sizes to try for these forms together: all axes step on together, then each one alone, then uncommon sizes.
 
-    An axis is one size wherever it occurs, so `(x: 2xTx64, mask: 2xT)` stay in step.
+    An axis is one size wherever it occurs, so `(x: 2xTx64, mask: 2xT)` stay in step. Its `known` size comes first.
     """
     axes = axes_of(forms)
-    common = [AXES[axis] for axis in axes]
-    first = {axis: AXES[axis][0] for axis in axes}
+    first = {axis: (known or {}).get(axis, AXES[axis][0]) for axis in axes}
+    common = [(first[axis], *(size for size in AXES[axis] if size != first[axis])) for axis in axes]
     yield first
     for row in zip_longest(*(sizes[1:] for sizes in common)):
         yield {axis: size or first[axis] for axis, size in zip(axes, row, strict=True)}
     if len(axes) > 1:
-        yield from ({**first, axis: size} for axis in axes for size in AXES[axis][1:])
+        yield from ({**first, axis: size} for axis in axes for size in AXES[axis] if size != first[axis])
     for size in range(1, min((_FURTHEST[axis] for axis in axes), default=0) + 1):
         yield dict.fromkeys(axes, size)

@@ -1,9 +1,12 @@
 """The inputs a target is called with: what `--input`, `--inputs` and the Python API give, as tensors.
 
-    --input WORD   WORD = [NAME=][DTYPE:]SHAPE[<BOUND]     2x3x32x32   float16:2x3   'ids=int64:2x16<1000'   scalar
+    --input WORD   WORD = [NAME=][DTYPE:]SHAPE[<BOUND or =VALUE]
+
+    2x3x32x32   float16:2x3   'ids=int64:2x16<1000'   lengths=int64:2=16   t=int64:scalar=0
 
 SHAPE is sizes joined by x, or the word `scalar`. DTYPE is float32 if left out. Integers count up from 0 and start
-again at BOUND (2 if left out); booleans alternate. A word with NAME is a keyword argument, the others are positional.
+again at BOUND (2 if left out), or are all VALUE; booleans alternate. A word with NAME is a keyword argument, the
+others are positional.
 """
 
 from __future__ import annotations
@@ -29,27 +32,35 @@ DTYPES = {
         *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
     )
 }
-GRAMMAR = "Write [NAME=][DTYPE:]SHAPE[<BOUND], for example 2x3x32x32 or 'ids=int64:2x16<1000'."
+GRAMMAR = (
+    "Write [NAME=][DTYPE:]SHAPE[<BOUND or =VALUE], for example 2x3x32x32, 'ids=int64:2x16<1000' or lengths=int64:2=16."
+)
 DEFAULT_BOUND = 2
 
-_WORD = re.compile(r"(?:(?P<name>[^\W\d]\w*)=)?(?:(?P<dtype>\w+):)?(?P<shape>scalar|\d+(?:x\d+)*)(?:<(?P<bound>\d+))?")
+_WORD = re.compile(
+    r"(?:(?P<name>[^\W\d]\w*)=)?(?:(?P<dtype>\w+):)?(?P<shape>scalar|\d+(?:x\d+)*)"
+    r"(?:<(?P<bound>\d+)|=(?P<value>-?\d+))?"
+)
 _PLAIN_WORDS = {"true": True, "false": False, "none": None}
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """One tensor: `shape` in elements, `bound` the number of different values of an integer one (None: the default)."""
+    """One tensor: `shape` in elements; an integer one counts below `bound` (None: the default) or is all `value`."""
 
     shape: tuple[int, ...]
     dtype: str = "float32"
     bound: int | None = None
     name: str | None = None
+    value: int | None = None
 
     def __str__(self) -> str:
         """The word that `parse_input` reads back."""
         name = f"{self.name}=" if self.name else ""
         dtype = "" if self.dtype == "float32" else f"{self.dtype}:"
-        return f"{name}{dtype}{shown_shape(self.shape)}" + ("" if self.bound is None else f"<{self.bound}")
+        bound = "" if self.bound is None else f"<{self.bound}"
+        value = "" if self.value is None else f"={self.value}"
+        return f"{name}{dtype}{shown_shape(self.shape)}{bound}{value}"
 
     @property
     def is_integer(self) -> bool:
@@ -86,19 +97,22 @@ def parse_input(text: str) -> InputSpec:
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r} in {text!r}", "--input", f"Use one of: {', '.join(DTYPES)}.")
     shape = () if match["shape"] == "scalar" else tuple(map(int, match["shape"].split("x")))
-    spec = InputSpec(shape, dtype, int(match["bound"]) if match["bound"] else None, match["name"])
-    _check_bound(spec, text)
+    bound, value = (int(match[group]) if match[group] else None for group in ("bound", "value"))
+    spec = InputSpec(shape, dtype, bound, match["name"], value)
+    _check_range(spec, text)
     return spec
 
 
-def _check_bound(spec: InputSpec, text: str) -> None:
-    if spec.bound is None:
+def _check_range(spec: InputSpec, text: str) -> None:
+    if spec.bound is None and spec.value is None:
         return
+    what = "value" if spec.bound is None else "bound"
     if not spec.is_integer:
-        raise InputError(f"only integers take a bound, not {spec.dtype}: {text!r}", "--input", GRAMMAR)
-    most = torch.iinfo(DTYPES[spec.dtype]).max
-    if not 1 <= spec.bound <= most:
-        raise InputError(f"the bound in {text!r} is not between 1 and {most}", "--input", GRAMMAR)
+        raise InputError(f"only integers take a {what}, not {spec.dtype}: {text!r}", "--input", GRAMMAR)
+    range_ = torch.iinfo(DTYPES[spec.dtype])
+    number, least = (spec.value, range_.min) if spec.bound is None else (spec.bound, 1)
+    if number is not None and not least <= number <= range_.max:
+        raise InputError(f"the {what} in {text!r} is not between {least} and {range_.max}", "--input", GRAMMAR)
 
 
 def make_inputs(specs: Iterable[InputSpec]) -> Inputs:
@@ -112,7 +126,7 @@ def make_inputs(specs: Iterable[InputSpec]) -> Inputs:
         raise InputError(f"the input {min(twice)!r} is given twice", "--input", "Give each name once.")
     args = tuple(_tensor(spec) for spec in specs if not spec.name)
     kwargs: dict[str, object] = {spec.name: _tensor(spec) for spec in specs if spec.name}
-    guessed = [spec for spec in specs if spec.is_integer and spec.bound is None]
+    guessed = [spec for spec in specs if spec.is_integer and spec.bound is None and spec.value is None]
     notes = tuple(f"{spec}: values 0 and 1 (assumed; --input {shlex.quote(f'{spec}<N')})" for spec in guessed)
     return Inputs(args, kwargs, notes)
 
@@ -121,6 +135,8 @@ def _tensor(spec: InputSpec) -> torch.Tensor:
     dtype = DTYPES[spec.dtype]
     if dtype.is_floating_point or dtype.is_complex:
         return torch.empty(spec.shape, dtype=dtype, device="meta")
+    if spec.value is not None:
+        return torch.full(spec.shape, spec.value, dtype=dtype, device="cpu")
     counted = torch.arange(math.prod(spec.shape), device="cpu")
     values = counted % 2 == 0 if dtype == torch.bool else counted % (spec.bound or DEFAULT_BOUND)
     return values.to(dtype).reshape(spec.shape)

@@ -103,15 +103,28 @@ def _shapes_for_weight(shape: tuple[int, ...]) -> list[str]:
 
 def model_forms(model: nn.Module) -> tuple[LayerForm, ...]:
     """The distinct forms of the model's layers, in the order the layers are registered."""
-    sequences = any(isinstance(module, (nn.RNNBase, nn.MultiheadAttention)) for module in model.modules())
+    sequences = [module for module in model.modules() if isinstance(module, (nn.RNNBase, nn.MultiheadAttention))]
+    steps_first = any(not module.batch_first for module in sequences)
     found: dict[Form, LayerForm] = {}
     for path, layer in _leaves(model, ""):
         # Where attention or recurrence follows, a 2-D input would run too, but as one sequence without a batch.
-        for each in sorted(layer_forms(layer), key=lambda form: sequences and "T" not in form.dims):
+        forms = sorted(layer_forms(layer), key=lambda form: bool(sequences) and "T" not in form.dims)
+        if steps_first and isinstance(layer, nn.Embedding):
+            forms.insert(1, form("Tx2", "int64", layer.num_embeddings))
+        for each in forms:
             found.setdefault(each, LayerForm(path, each))
         if len(found) >= _MOST_LAYERS:
             break
     return tuple(found.values())
+
+
+def starts_with_linear(model: nn.Module) -> bool:
+    """Whether the first layer is a Linear and none works on sequences: the input is then (batch, features)."""
+    sequences = (nn.RNNBase, nn.MultiheadAttention, nn.modules.conv._ConvNd)
+    if any(isinstance(module, sequences) for module in model.modules()):
+        return False
+    first = next((layer for _, layer in _leaves(model, "") if layer_forms(layer)), None)
+    return isinstance(first, nn.Linear)
 
 
 def _leaves(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:

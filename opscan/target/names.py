@@ -6,7 +6,10 @@ import re
 from dataclasses import replace
 
 from opscan.target.forms import Form, form
+from opscan.target.hints import Hints
 from opscan.target.layers import LayerForm
+
+_NO_HINTS = Hints()
 
 _MASKS = (
     form("2xT", "bool"),
@@ -18,17 +21,24 @@ _MASKS = (
     form("2xTxT", "bool"),
     form("2x1xSxS"),
 )
-_LABELS = (form("2", "int64", 2), form("2xT", "int64", 2), form("2x1"))
+_MASKS_OF_IMAGES = (form("2xSxS", "int64", 2), form("2x1xSxS"), form("2xSxS"))
+_LABELS = (form("2", "int64", 2), form("2xT", "int64", 2), form("2x1"), form("2xSxS", "int64", 2))
 
 _BY_NAME: tuple[tuple[str, tuple[Form, ...]], ...] = (
     ("attention_mask", (form("2xT", "int64", 2), *_MASKS)),
+    ("src_mask tgt_mask trg_mask attn_mask", (form("TxT", "bool"), *_MASKS)),
     ("mask masks", _MASKS),
+    ("input_values waveform wav", (form("2xL"), form("2x16000"))),
     ("label labels target targets cls", _LABELS),
     ("offsets", (form("2", "int64", 2),)),
     ("edge_index", (form("2x16", "int64", 2),)),
     ("adj adjacency", (form("2x2"), form("2xTxT"))),
     ("t time timestep timesteps step sigma noise_level", (form("2", "int64", 10), form("2"), form("2x1"))),
-    ("length lengths lens", (form("2", "int64", 2),)),
+    (
+        "length lengths len lens seqlen seqlens",
+        (form("2", "int64", value="T"), form("2", "int64", value="L"), form("2", "int64", value=1)),
+    ),
+    ("batch_idx batch_index optimizer_idx dataloader_idx", (form("scalar", "int64", value=0),)),
 )
 """Names whose tensor no layer describes; the whole name counts before its last word."""
 
@@ -36,8 +46,9 @@ _IDS = {
     *("id", "ids", "idx", "index", "indices", "token", "tokens", "word", "words", "text", "texts"),
     *("user", "users", "item", "items", "caption", "captions"),
 }
+_IMAGES = {"image", "images", "img", "imgs", "pixel", "pixels", "picture", "pictures", "photo"}
 _FLOATS = {
-    *("image", "images", "img", "imgs", "pixel", "pixels", "frame", "frames", "video"),
+    *(*_IMAGES, "frame", "frames", "video"),
     *("noise", "latent", "z", "audio", "signal", "wave", "feat", "feats", "feature", "features", "embeds"),
 }
 
@@ -48,25 +59,41 @@ GENERIC = (
 """Forms for a model whose layers say nothing."""
 
 
-def parameter_forms(name: str, layers: tuple[LayerForm, ...]) -> tuple[Form, ...]:
+_OF_NODES = (form("2", "int64", 2),)  # `batch` in a graph: which graph each node belongs to
+
+
+def parameter_forms(name: str, layers: tuple[LayerForm, ...], hints: Hints = _NO_HINTS) -> tuple[Form, ...]:
     """The forms a parameter of this name may have, the likeliest first.
 
-    A layer whose path shares a word with the name (`user_embedding` with `user`) comes before the others.
+    A layer whose path shares a word with the name (`user_embedding` with `user`) comes before the others, and before
+    it a number of the model's that shares one (`latent_dim` with `latent`).
     """
     words = _words(name)
     known = (*layers, *(LayerForm("", form) for form in GENERIC))
     ranked = sorted(known, key=lambda layer: (_wrong_kind(words, layer.form), not words & _words(layer.path)))
     bounds = [layer.form.bound for layer in layers if layer.form.bound and words & _words(layer.path)]
-    special = [replace(form, bound=min(bounds)) if form.bound and bounds else form for form in special_forms(name)]
-    return tuple(dict.fromkeys((*special, *(layer.form for layer in ranked))))
+    special = special_forms(name, hints)
+    if special is _MASKS and layers and "S" in layers[0].form.dims:
+        special = (*_MASKS_OF_IMAGES, *_MASKS)
+    bounded = [replace(form, bound=min(bounds)) if form.bound and bounds else form for form in special]
+    sized = [form(f"2x{width}") for label, width in hints.widths.items() if words & _words(label) and not words & _IDS]
+    images = hints.images if words & _IMAGES or (name == "x" and _in_patches(layers)) else ()
+    return tuple(dict.fromkeys((*images, *bounded, *sized, *(layer.form for layer in ranked))))
 
 
-def special_forms(name: str) -> tuple[Form, ...]:
+def special_forms(name: str, hints: Hints = _NO_HINTS) -> tuple[Form, ...]:
     """The forms of a parameter that no layer describes, such as a mask; none for any other."""
     lowered = name.lower()
+    if lowered == "batch" and hints.is_graph:
+        return _OF_NODES
     exact = [forms for names, forms in _BY_NAME if lowered in names.split()]
     ending = [forms for names, forms in _BY_NAME if lowered.rpartition("_")[2] in names.split()]
     return next(iter(exact + ending), ())
+
+
+def _in_patches(layers: tuple[LayerForm, ...]) -> bool:
+    """Whether the input is cut into patches first: a layer that stands first says so by its name."""
+    return any("patch" in layer.path for layer in layers[:4])
 
 
 def _wrong_kind(words: set[str], form: Form) -> bool:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter
+
+from torch import nn
 
 from opscan.errors import InputError
 from opscan.target.arguments import signature_of
 from opscan.target.build import Target
+from opscan.target.inputs import Inputs
 
+# A step may take objects that are no tensors: nothing but a function that makes them can give these.
+_OBJECTS = {
+    *("model", "net", "network", "module", "optimizer", "optim", "opt", "criterion", "loss_fn", "scheduler", "scaler"),
+    *("loader", "dataloader", "train_loader", "data_loader", "batch", "data", "sample", "samples", "config", "args"),
+}
 # Models from transformers have no required parameter; one or two of these are what they need.
 _MAIN_OPTIONAL = ("input_ids", "decoder_input_ids", "pixel_values", "input_values", "input_features")
 
@@ -24,15 +32,22 @@ class Slot:
 Slots = tuple[Slot, ...]
 
 
-def ways_to_call(target: Target) -> tuple[Slots, ...]:
+def ways_to_call(target: Target, given: Inputs) -> tuple[Slots, ...]:
     """The sets of arguments worth trying: the required ones, then those with an optional one that may be the input.
 
-    Raises InputError for a step that has required parameters: they may be anything.
+    What is given already is left out. Raises InputError for a step that has required parameters, since they may be
+    anything, and for a module that has no forward but a training step.
     """
     parameters = _parameters(target)
-    required = tuple(_slot(parameter) for parameter in parameters if _is_required(parameter))
-    if target.model is None:
-        return _ways_to_step(target, required)
+    has_given = bool(given.args or given.kwargs)
+    if target.model is None and has_given:
+        return ((),)
+    _check_forward(target)
+    required = _left(parameters, given)
+    if target.model is None or (target.call is not target.model and _OBJECTS & {slot.name for slot in required}):
+        return _ways_to_step(target, required, parameters)
+    if has_given:
+        return (required,)
     if any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters):
         several = (Slot("input1"), Slot("input2"))
         return (*required, several[0]), (*required, *several), required
@@ -42,12 +57,52 @@ def ways_to_call(target: Target) -> tuple[Slots, ...]:
     return tuple(dict.fromkeys(ways))
 
 
-def _ways_to_step(target: Target, required: Slots) -> tuple[Slots, ...]:
-    if not required:
+def names_of(target: Target) -> tuple[str, ...]:
+    """The names of the parameters, without `*args` and `**kwargs`."""
+    return tuple(each.name for each in _parameters(target) if each.kind is not Parameter.VAR_POSITIONAL)
+
+
+def given_by_name(target: Target, given: Inputs) -> dict[str, object]:
+    """The arguments that were given, by the names of their parameters."""
+    return {**dict(zip(names_of(target), given.args, strict=False)), **given.kwargs}
+
+
+def _left(parameters: list[Parameter], given: Inputs) -> Slots:
+    """The required parameters nobody gave; those that come after one given by name have to be named as well."""
+    left: list[Slot] = []
+    named = False
+    for position, parameter in enumerate(parameters):
+        if parameter.name in given.kwargs:
+            named = True
+        elif _is_required(parameter) and position >= len(given.args):
+            slot = _slot(parameter)
+            left.append(replace(slot, keyword=slot.keyword or named))
+    return tuple(left)
+
+
+def _ways_to_step(target: Target, left: Slots, parameters: list[Parameter]) -> tuple[Slots, ...]:
+    if not left:
         return ((),)
-    names = ", ".join(slot.name for slot in required)
-    hint = "Give one --input for each, as in --input 2x3x32x32, or a function that makes them: --inputs mod:make_batch"
-    raise InputError(f"the step takes {names}, and no inputs are given", target.label, hint)
+    maker = "a function that makes its arguments: --inputs mod:make_batch"
+    if _OBJECTS & {slot.name for slot in left}:
+        all_ = ", ".join(parameter.name for parameter in parameters if _is_required(parameter))
+        hint = f"Give {maker}, which returns them all: ({all_}{',' if ',' not in all_ else ''})"
+    else:
+        hint = f"Give one --input for each, as in --input 2x3x32x32, or {maker}"
+    what = f"the step takes {', '.join(slot.name for slot in left)}"
+    raise InputError(f"{what}, and no inputs are given", target.label, hint)
+
+
+def _check_forward(target: Target) -> None:
+    """Raise InputError for a module that defines a training step, and no forward of its own."""
+    model = target.model
+    if model is None or target.call is not model or not hasattr(type(model), "training_step"):
+        return
+    home = next(kind for kind in type(model).__mro__ if "forward" in vars(kind))
+    if home is nn.Module or home.__name__ == "LightningModule":
+        label = target.label if ":" in target.label and "(" not in target.label else f"mod:{type(model).__name__}"
+        hint = f"Scan its step, with a batch: {label}.training_step --inputs mod:make_batch"
+        raise InputError(f"{type(model).__name__} defines training_step, but no forward", target.label, hint)
 
 
 def _parameters(target: Target) -> list[Parameter]:

@@ -1,7 +1,8 @@
 """Inputs nobody gave: shapes are tried on the meta device until the forward runs.
 
     the forward's parameters (slots)  ->  forms for each (names, layers)  ->  sizes for each form (forms)  ->  trials
-    the error of a failed trial       ->  what to try next (clues)
+    sizes that are written down       ->  what to try first (hints)
+    the error of a failed trial       ->  what to try next (clues), or that no trial will do (failure)
 
 The first trial that runs wins. Everything is tried in a fixed order, so the answer is the same each time.
 """
@@ -9,7 +10,6 @@ The first trial that runs wins. Everything is tried in a fixed order, so the ans
 from __future__ import annotations
 
 import io
-import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,38 +17,21 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
 
-from opscan.blame import one_line, user_line
-from opscan.errors import InputError
 from opscan.target.build import Target
-from opscan.target.forms import BATCH
+from opscan.target.failure import Failure, failure_of, fatal_among, unsolved
+from opscan.target.hints import hints_for
 from opscan.target.inputs import Inputs, InputSpec, flag, make_inputs, shown_shape
 from opscan.target.layers import model_forms
-from opscan.target.slots import Slot, Slots, ways_to_call
+from opscan.target.slots import Slot, given_by_name, names_of, ways_to_call
 from opscan.target.trials import Trial, first_trials, next_trials
 
 Attempt = Callable[[tuple[object, ...], dict[str, object]], object]
 
 _DEEPEST = 6  # how many clues are followed, one from the other
-_ENOUGH_BUGGY = 40  # trials, with a bug in the forward seen among them
-_ENOUGH_ALIKE = 400  # trials that all failed alike: no shape will help
+_ENOUGH_NO_TENSOR = 8  # trials, with something that is no tensor asked for in one of them
+_ENOUGH_ALIKE = 40  # trials that all failed alike, or among them a bug in the forward: no shape will help
 _ENOUGH_BETTER = 24  # trials made in the hope of a better input than a doubtful one
-_SHOWN_ERRORS = 3
-_SHAPE_WORDS = re.compile(r"shape|size|dim|channel|expect|broadcast|multipl|length|index|unpack|range|assert", re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a trial failed. `place` is the user's file and line; `is_bug` says that no input would help."""
-
-    shapes: str
-    error: str
-    place: str
-    is_bug: bool
-
-    def __str__(self) -> str:
-        return f"{self.shapes or 'no input'}: {self.error}" + (f" ({self.place})" if self.place else "")
 
 
 class _LongBatchError(Exception):
@@ -69,37 +52,41 @@ class _Search:
     def is_over(self) -> bool:
         if self.doubtful is not None and len(self.tried) > self.doubtful_at + _ENOUGH_BETTER:
             return True
-        broken = self.broken()
-        if broken and len(self.tried) >= (_ENOUGH_BUGGY if broken.is_bug else _ENOUGH_ALIKE):
+        fatal = fatal_among(list(self.failures.values()))
+        if fatal and len(self.tried) >= (_ENOUGH_NO_TENSOR if fatal.no_tensor else _ENOUGH_ALIKE):
             return True
         return bool(self.tried) and time.monotonic() > self.deadline
 
-    def broken(self) -> Failure | None:
-        """The failure that is the forward's own: a bug, or the only one there is, if it does not speak of shapes."""
-        failures = list(self.failures.values())
-        alike = failures if len(failures) == 1 and not _SHAPE_WORDS.search(failures[0].error) else []
-        return next((failure for failure in failures if failure.is_bug), next(iter(alike), None))
 
-
-def solve_inputs(target: Target, attempt: Attempt, budget_s: float = 20.0) -> Inputs:
-    """Find inputs the target's forward runs on.
+def solve_inputs(target: Target, attempt: Attempt, given: Inputs | None = None, budget_s: float = 10.0) -> Inputs:
+    """Find inputs the target's forward runs on, besides those that are `given`.
 
     `attempt(args, kwargs)` runs it and raises what it raises. If it returns the output, a batch that came out longer
     than it went in is doubted, and a better size looked for. It is called up to some thousand times, so it has to leave
-    the model as it was. Raises InputError if nothing runs within `budget_s` seconds, or if the forward itself fails.
+    the model as it was; and not at all if nothing is left to be found: the given inputs are then returned unchanged.
+    Raises InputError if nothing runs within `budget_s` seconds, or if the forward itself fails.
     """
-    ways = ways_to_call(target)
-    if target.model is None:
-        return Inputs()
-    trials = first_trials(ways, model_forms(target.model))
-    search = _Search(attempt, time.monotonic() + budget_s)
+    given = given or Inputs()
+    ways = ways_to_call(target, given)
+    if target.model is None or (ways == ((),) and (given.args or given.kwargs)):
+        return given
+    hints = hints_for(target, frozenset(names_of(target)), given_by_name(target, given))
+    trials = first_trials(ways, model_forms(target.model), hints)
+    search = _Search(
+        lambda args, kwargs: attempt((*given.args, *args), {**given.kwargs, **kwargs}), time.monotonic() + budget_s
+    )
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # the user's forward may print at every trial
         warnings.simplefilter("ignore")
         solved = _first_that_runs(search, trials)
     if solved is None:
-        raise _unsolved(target, search, max(ways, key=len))
+        raise unsolved(target, max(ways, key=len), list(search.tried), list(search.failures.values()))
     made = make_inputs(solved.specs)
-    return Inputs(made.args, made.kwargs, _assumptions(solved), assumed=bool(solved.slots))
+    return Inputs(
+        (*given.args, *made.args),
+        {**given.kwargs, **made.kwargs},
+        (*given.assumptions, *_assumptions(solved)),
+        assumed=bool(solved.slots),
+    )
 
 
 def _first_that_runs(search: _Search, trials: Iterator[Trial]) -> Trial | None:
@@ -130,7 +117,8 @@ def _run(search: _Search, trial: Trial) -> tuple[tuple[object, ...], BaseExcepti
         search.doubtful, search.doubtful_at = search.doubtful or trial, search.doubtful_at or len(search.tried)
         return (), error
     except (Exception, SystemExit) as error:  # the user's forward may raise anything
-        _note(search, Failure(_shown(trial.specs), one_line(error), user_line(error), _is_bug(error)))
+        failure = failure_of(error, trial.specs)
+        search.failures.setdefault(failure.kind, failure)
         return (*made.args, *made.kwargs.values()), error
     return (), None
 
@@ -140,22 +128,9 @@ def _check_batch(output: object, trial: Trial) -> None:
     if not isinstance(output, torch.Tensor) or not output.ndim or "S" not in dict(trial.sizes):
         return
     length = output.shape[0]
-    if length > BATCH and length % BATCH == 0:
-        raise _LongBatchError(f"a batch of {BATCH} came out as {length}")
-
-
-def _note(search: _Search, failure: Failure) -> None:
-    key = re.sub(r"\d+", "N", failure.error) + failure.place
-    search.failures.setdefault(key, failure)
-
-
-def _is_bug(error: BaseException) -> bool:
-    """An undefined name, a module without the attribute, a missing forward: never a matter of shapes."""
-    if isinstance(error, AttributeError):
-        return isinstance(error.obj, nn.Module)
-    if isinstance(error, NotImplementedError):
-        return "meta" not in str(error).lower()  # else an op the meta device cannot run
-    return isinstance(error, (NameError, ImportError)) and not isinstance(error, UnboundLocalError)
+    batch = trial.hints.batch
+    if length > batch and length % batch == 0:
+        raise _LongBatchError(f"a batch of {batch} came out as {length}")
 
 
 def _assumptions(trial: Trial) -> tuple[str, ...]:
@@ -163,28 +138,6 @@ def _assumptions(trial: Trial) -> tuple[str, ...]:
 
 
 def _assumption(slot: Slot, spec: InputSpec) -> str:
-    bound = "" if spec.bound is None else f", values below {spec.bound}"
-    return f"{slot.name} = {spec.dtype} {shown_shape(spec.shape)}{bound} (input, assumed; {flag(spec)})"
-
-
-def _shown(specs: tuple[InputSpec, ...]) -> str:
-    return " ".join(map(str, specs))
-
-
-def _unsolved(target: Target, search: _Search, slots: Slots) -> InputError:
-    """The error that says what was tried and what to give."""
-    first = next(filter(None, search.tried), ())
-    flags = " ".join(map(flag, first)) or "--input 2x3x32x32"
-    how = f"Give the input, as in {flags} (or a function that makes it: --inputs mod:make_batch)."
-    if broken := search.broken():
-        what = f"the forward fails, whatever the input: {broken.error}"
-        return InputError(
-            what, broken.place or target.label, f"Correct it. If it needs a special input: {how[0].lower()}{how[1:]}"
-        )
-    names = ", ".join(slot.name for slot in slots)
-    errors = "".join(f"\n    {failure}" for failure in list(search.failures.values())[:_SHOWN_ERRORS])
-    return InputError(
-        f"no input found that forward({names}) runs on; tried {len(search.tried)} shapes",
-        target.label,
-        f"{how} The likeliest ones failed so:{errors}",
-    )
+    values = "" if spec.bound is None else f", values below {spec.bound}"
+    values += "" if spec.value is None else f", all {spec.value}"
+    return f"{slot.name} = {spec.dtype} {shown_shape(spec.shape)}{values} (input, assumed; {flag(spec)})"

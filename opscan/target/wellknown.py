@@ -10,6 +10,7 @@ import inspect
 import re
 import types
 import typing
+from collections.abc import Collection, Iterable, Sequence
 
 UNKNOWN = inspect.Parameter.empty
 """What `well_known` returns for a name it does not know (None and False are values)."""
@@ -22,7 +23,7 @@ _NAMES: tuple[tuple[object, str], ...] = (
         """
         num_classes n_classes nclass num_class nb_classes nb_class classes class_num class_count num_labels
         n_labels num_outputs n_outputs n_output n_out out_classes output_classes num_targets num_categories
-        output_dim out_dim output_size out_size dim_out d_out out_features output_features
+        output_dim out_dim output_size out_size dim_out d_out out_features output_features tagset_size
         """,
     ),
     (
@@ -30,7 +31,7 @@ _NAMES: tuple[tuple[object, str], ...] = (
         """
         in_channels in_chans in_ch in_c input_channels in_channel input_channel n_channels num_channels nc
         c_in img_channels image_channels channels_in num_input_channels n_input_channels input_nc in_nc
-        channels_img chans output_nc out_nc kernel_size kernel ks ksize
+        channels_img chans output_nc out_nc kernel_size kernel ks ksize k
         """,
     ),
     (
@@ -49,7 +50,7 @@ _NAMES: tuple[tuple[object, str], ...] = (
         hidden_features num_hidden num_hiddens n_hiddens h_dim dim_hidden hidden_dims hidden_sizes layer_sizes
         lstm_hidden d_model dim embed_dim embedding_dim emb_dim embed_size emb_size n_embd model_dim n_embed
         ninp embedding_size d_embed dim_model width units latent_dim z_dim nz noise_dim z_size latent_size
-        latent code_dim bottleneck_dim channels channel planes inplanes filters num_filters n_filters nf ngf
+        latent code_dim bottleneck_dim channels channel planes inplanes inp oup i o filters num_filters n_filters nf ngf
         ndf base_channels base_width ch c dims widths feature_maps features_g features_d embedding_dims
         encoder_dim decoder_dim attention_dim attn_dim query_dim context_dim key_dim value_dim projection_dim
         proj_dim time_dim time_emb_dim cond_dim embed_dims
@@ -108,6 +109,8 @@ _NAMES: tuple[tuple[object, str], ...] = (
     (0.5, "beta"),
     (1e-05, "eps epsilon"),
     (1.0, "temperature tau scale gamma"),
+    ((3, 32, 32), "img_shape image_shape input_shape in_shape"),
+    (0, "seed random_seed"),
     (0, "padding_idx pad_idx pad_token_id src_pad_idx trg_pad_idx tgt_pad_idx pad_id pad_index ignore_index"),
     (True, "bias use_bias batch_first bilinear affine"),
     (False, "bidirectional pretrained verbose debug deterministic"),
@@ -125,9 +128,13 @@ _HINTS: tuple[tuple[type, object, str], ...] = (
     (int, 4, "heads"),
     (int, 3, "kernel"),
     (int, 32, "len length"),
-    (int, 64, "channels channel chans ch planes filters dim dims size features feature units width hidden"),
+    (int, 64, "channels channel chans ch planes filters dim dims size sizes features feature units width hidden"),
     (int, 4, "num n number count"),
 )
+
+_PLURALS = {"depths", "dims", "widths", "featuremaps"}
+_PLURAL = re.compile(r"(?!(num|n|nb|spatial)_)\w+_(sizes|dims|widths)")
+_SCALARS = (int, float, bool, str, "int", "float", "bool", "str")  # as text where the annotation does not resolve
 
 _VALUES = {name.replace("_", ""): value for value, names in _NAMES for name in names.split()}
 
@@ -135,15 +142,17 @@ _VALUES = {name.replace("_", ""): value for value, names in _NAMES for name in n
 def well_known(name: str, annotation: object = UNKNOWN) -> object:
     """The value for a constructor parameter of this name, or UNKNOWN.
 
-    A sequence annotation gets the value repeated. A name that is not in the table gets a value only if the annotation
-    is int, float or bool and one of the name's words hints at what it counts (`mid_channels: int`).
+    A sequence annotation gets the value repeated, and so does a plural (`hidden_sizes`) unless its annotation is a
+    number. A name that is not in the table gets a value only if it is such a plural, or if the annotation is int, float
+    or bool and one of the name's words hints at what it counts (`mid_channels: int`).
     """
     kind = _without_none(annotation)
-    value = _VALUES.get(name.replace("_", "").lower(), UNKNOWN)
-    element = _element(kind)
+    key = name.replace("_", "").lower()
+    plural = kind not in _SCALARS and (key in _PLURALS or _PLURAL.fullmatch(name.lower()) is not None)
+    value = _VALUES.get(key, UNKNOWN)
     if value is UNKNOWN:
-        value = _hinted(name, element)
-    return value if value is UNKNOWN else _shaped(value, kind)
+        value = _hinted(name, int if plural and kind is UNKNOWN else _element(kind))
+    return value if value is UNKNOWN else _shaped(value, list if plural and not _is_sequence(kind) else kind)
 
 
 def _hinted(name: str, kind: object) -> object:
@@ -162,16 +171,20 @@ def _without_none(annotation: object) -> object:
 
 def _is_sequence(kind: object) -> bool:
     origin = typing.get_origin(kind) or kind
-    return isinstance(origin, type) and issubclass(origin, typing.Sequence) and origin is not str
+    if origin in (Iterable, Collection):
+        return True
+    return isinstance(origin, type) and issubclass(origin, Sequence) and origin is not str
 
 
 def _element(kind: object) -> object:
-    """What a sequence annotation holds; any other annotation itself."""
-    return next(iter(typing.get_args(kind)), UNKNOWN) if _is_sequence(kind) else kind
+    """What a sequence annotation holds, whole numbers if it does not say; any other annotation itself."""
+    return next(iter(typing.get_args(kind)), int) if _is_sequence(kind) else kind
 
 
 def _shaped(value: object, kind: object) -> object:
     """The value as its annotation wants it: repeated for a sequence, a float for float."""
+    if isinstance(value, tuple):
+        return list(value) if (typing.get_origin(kind) or kind) is list else value
     if not _is_sequence(kind):
         return float(value) if kind is float and isinstance(value, int) else value
     parts = typing.get_args(kind)

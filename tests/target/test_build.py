@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,42 @@ class CallableStep:
 
     def __call__(self):
         return self.lr
+
+
+class Stepping(Net):
+    def training_step(self, batch, batch_idx):
+        return self.sizes, batch, batch_idx
+
+    @staticmethod
+    def make(num_classes):
+        return Net(num_classes)
+
+
+class NeedsModule(nn.Module):
+    count = 0
+
+    def __init__(self):
+        NeedsModule.count += 1
+        import not_installed_anywhere.sub  # noqa: F401
+
+
+class NeedsName(nn.Module):
+    def __init__(self):
+        from os import not_there_at_all  # noqa: F401
+
+
+class TooLarge(nn.Module):
+    count = 0
+
+    def __init__(self):
+        TooLarge.count += 1
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+
+
+class Chatty(OnlyPlain):
+    def __init__(self):
+        print("hello")
+        super().__init__()
 
 
 class NotAModel:
@@ -209,6 +246,21 @@ def test_a_method_is_a_step_on_its_model():
     assert target_from_object(INSTANCE.double).model is INSTANCE
 
 
+def test_a_method_of_a_class_is_a_step_on_an_instance():
+    target = build_target(f"{HERE}:Stepping.training_step", {"in_channels": 2})
+    assert isinstance(target.model, Stepping)
+    assert target.call(3, 4) == ((10, 2), 3, 4)
+    assert target.label == f"{HERE}:Stepping.training_step"
+    assert target.assumptions == ("num_classes=10 (constructor argument, assumed; --init num_classes=...)",)
+    assert build_target(f"{HERE}:Stepping.double").call(4) == 8
+    assert build_target(f"{HERE}:Stepping.make(7)").model.sizes == (7, 3)
+
+
+def test_a_target_knows_what_it_was_constructed_with():
+    assert build_target(f"{HERE}:Net(4)").arguments == {"num_classes": 4, "in_channels": 3}
+    assert build_target(f"{HERE}:make_with").arguments == {"num_classes": 10}
+
+
 REFUSED = {
     "a required argument nobody knows": ("Unknown", {}, "needs a value for 'flux'", "--init flux=VALUE"),
     "a configuration that needs values": ("StrictlyConfigured", {}, "needs a value for 'config'", "Write a factory"),
@@ -225,6 +277,14 @@ REFUSED = {
     "a factory of no model": ("make_number", {}, "returned something of type int: 3", "Name an nn.Module"),
     "called, but no model": ("bare_step()", {}, "returned something of type Tensor", "Name an nn.Module"),
     "the constructor raises": ("Raises(3)", {}, "Raises(3) raised ValueError: in_channels must be", "--init"),
+    "a module is not installed": (
+        "NeedsModule",
+        {},
+        "ModuleNotFoundError: No module named 'not_inst",
+        "Install not_installed_anywhere in",
+    ),
+    "an import fails": ("NeedsName", {}, "ImportError: cannot import", "python -c 'import tests.target.test_build; "),
+    "out of memory": ("TooLarge", {}, "not enough memory", "Make it smaller"),
     "the constructor exits": ("Exits", {}, "Exits() raised SystemExit: 1", ""),
 }
 
@@ -271,6 +331,19 @@ def test_constructs_inside_the_context_and_falls_back(name):
     assert constructing.entered == 1
 
 
+@pytest.mark.parametrize("kind", [NeedsModule, TooLarge], ids=["what is missing", "what is too large"])
+def test_is_not_constructed_twice(kind):
+    kind.count = 0
+    with pytest.raises(TargetError):
+        build_target(f"{HERE}:{kind.__name__}")
+    assert kind.count == 1
+
+
+def test_what_a_constructor_prints_is_printed_once(capsys):
+    build_target(f"{HERE}:Chatty", {}, Meta())
+    assert capsys.readouterr().out == "hello\n"
+
+
 def test_the_plain_attempts_error_counts():
     @contextmanager
     def failing():
@@ -315,6 +388,19 @@ WELL_KNOWN = {
     "an annotation, but no hint": ("flux", int, wellknown.UNKNOWN),
     "a float where the table has an int": ("expansion", float, 4.0),
     "int | None": ("hidden_dim", int | None, 64),
+    "a plural": ("hidden_sizes", wellknown.UNKNOWN, [64, 64, 64, 64]),
+    "a plural nobody knows": ("conv_dims", wellknown.UNKNOWN, [64, 64, 64, 64]),
+    "a plural of kernels": ("kernel_sizes", wellknown.UNKNOWN, [3, 3, 3, 3]),
+    "a plural that is a number": ("hidden_dims", int, 64),
+    "a plural, a tuple": ("hidden_sizes", tuple, (64, 64, 64, 64)),
+    "a number of several": ("spatial_dims", wellknown.UNKNOWN, wellknown.UNKNOWN),
+    "a shape": ("img_shape", wellknown.UNKNOWN, (3, 32, 32)),
+    "a shape as a list": ("img_shape", list[int], [3, 32, 32]),
+    "an iterable": ("channels", Iterable[int], [64, 64, 64, 64]),
+    "a bare tuple": ("mid_channels", tuple, (64, 64, 64, 64)),
+    "of tutorials": ("oup", wellknown.UNKNOWN, 64),
+    "a seed": ("seed", wellknown.UNKNOWN, 0),
+    "tags": ("tagset_size", wellknown.UNKNOWN, 10),
     "a tuple of any length": ("depths", tuple[int, ...], (2, 2, 2, 2)),
 }
 

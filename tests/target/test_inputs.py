@@ -24,6 +24,8 @@ READ = {
     "integers without a bound": ("int64:2", InputSpec((2,), "int64")),
     "a scalar": ("scalar", InputSpec(())),
     "an integer scalar": ("t=int64:scalar<10", InputSpec((), "int64", 10, "t")),
+    "all of one value": ("lengths=int64:2=16", InputSpec((2,), "int64", name="lengths", value=16)),
+    "a value below zero": ("int64:2=-1", InputSpec((2,), "int64", value=-1)),
 }
 
 
@@ -42,6 +44,9 @@ REFUSED = {
     "an unknown dtype": ("float99:2x3", "unknown dtype 'float99'"),
     "a bound for floats": ("2x3<10", "only integers take a bound"),
     "a bound for booleans": ("bool:2<2", "only integers take a bound"),
+    "a value for floats": ("2x3=1", "only integers take a value"),
+    "a value the dtype cannot hold": ("uint8:2=-1", "not between 0 and 255"),
+    "a bound and a value": ("int64:2<3=1", "cannot read"),
     "a bound of nothing": ("int64:2<0", "not between 1 and"),
     "a bound the dtype cannot hold": ("int8:2<1000", "not between 1 and 127"),
 }
@@ -56,11 +61,12 @@ def test_refuses(text, said):
 
 
 specs = st.builds(
-    lambda shape, kind, name: InputSpec(tuple(shape), *kind, name),
+    lambda shape, kind, name: InputSpec(tuple(shape), *kind[:2], name, *kind[2:]),
     st.lists(st.integers(0, 10**6), max_size=6),
     st.one_of(
         st.tuples(st.sampled_from(sorted(inputs.DTYPES)), st.none()),
         st.tuples(st.sampled_from(["int8", "int64", "uint8"]), st.integers(1, 127)),
+        st.tuples(st.sampled_from(["int8", "int64"]), st.none(), st.integers(-128, 127)),
     ),
     st.none() | st.from_regex(r"[a-z_][a-z_0-9]*", fullmatch=True),
 )
@@ -82,6 +88,12 @@ def test_makes_floats_on_meta_and_integers_concrete():
     assert made.kwargs["ids"].dtype == torch.int32
     assert made.assumptions == ("ids=int32:3: values 0 and 1 (assumed; --input 'ids=int32:3<N')",)
     assert not made.assumed
+
+
+def test_makes_integers_of_one_value():
+    made = make_inputs(map(parse_input, ["int64:2=16", "t=int32:scalar=0"]))
+    assert made.args[0].tolist() == [16, 16]
+    assert (made.kwargs["t"].item(), made.kwargs["t"].dtype, made.assumptions) == (0, torch.int32, ())
 
 
 def test_draws_no_random_number_and_ignores_the_default_device():

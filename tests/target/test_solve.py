@@ -7,12 +7,14 @@ import inspect
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from opscan.errors import InputError
 from opscan.target.build import Target, target_from_object
 from opscan.target.clues import mismatch_in, nearer_sizes
-from opscan.target.inputs import Inputs, parse_input
+from opscan.target.inputs import Inputs, make_inputs, parse_input
 from opscan.target.solve import solve_inputs
+from opscan.trace.driver import attempt
 
 from . import zoo
 
@@ -59,6 +61,17 @@ SOLVED = {
     zoo.KeywordOnly: ["features=2x6"],
     zoo.NothingNeeded: [],
     zoo.Graph: ["2x9", "int64:2x16<2"],
+    zoo.Packed: ["int64:2x16<60", "int64:2=16"],
+    zoo.Nerf: ["2x90"],
+    zoo.RnnByHand: ["2x12", "2x20"],
+    zoo.NoiseAndLabels: ["2x100", "int64:2<2"],
+    zoo.Segmenter: ["2x3x224x224", "int64:2x224x224<2"],
+    zoo.GraphPool: ["2x9", "int64:2x16<2", "int64:2<2"],
+    zoo.PatchVit: ["2x3x64x64"],
+    zoo.SaysItsSize: ["2x3x88x88"],
+    zoo.Oblong: ["2x3x40x72"],
+    zoo.StepsFirst: ["int64:16x2<70", "bool:16x16"],
+    zoo.Speech: ["2x16000"],
 }
 
 
@@ -106,7 +119,12 @@ def test_the_whole_zoo_is_in_the_table():
 
 
 @pytest.mark.parametrize(
-    "kind", [zoo.Cnn, zoo.LeNet, zoo.Vit, zoo.UNet, zoo.Captioner, zoo.FixedSize], ids=lambda kind: kind.__name__
+    "kind",
+    [
+        *(zoo.Cnn, zoo.LeNet, zoo.Vit, zoo.UNet, zoo.Captioner, zoo.FixedSize, zoo.Packed, zoo.Nerf, zoo.RnnByHand),
+        *(zoo.NoiseAndLabels, zoo.Segmenter, zoo.SaysItsSize, zoo.Oblong, zoo.GraphPool),
+    ],
+    ids=lambda kind: kind.__name__,
 )
 def test_takes_a_handful_of_tries(kind):
     attempt = MetaAttempt(kind)
@@ -176,6 +194,18 @@ def test_blames_the_forward_and_not_the_shapes(kind, error):
     assert kind is NoForward or ".py:" in caught.value.where
 
 
+def test_what_is_missing_has_to_be_installed():
+    class Imports(nn.Module):
+        def forward(self, x):
+            import not_installed_anywhere
+
+            return not_installed_anywhere.run(x)
+
+    with pytest.raises(InputError, match="No module named 'not_installed_anywhere'") as caught:
+        solve(Imports)
+    assert caught.value.hint.startswith("Install what it needs")
+
+
 def test_an_error_of_one_branch_does_not_end_the_search():
     class Branches(nn.Module):
         def __init__(self):
@@ -190,13 +220,191 @@ def test_an_error_of_one_branch_does_not_end_the_search():
     assert solve(Branches).args[0].shape == (2, 3, 336, 336)
 
 
-def test_a_step_needs_its_inputs_given():
-    def step(model, batch):
-        raise AssertionError("not called")
+PARTLY = {
+    "by name, the first solved": (zoo.Graph, ["edge_index=int64:2x40<10"], ["10x9", "edge_index=int64:2x40<10"]),
+    "by place": (zoo.Graph, ["50x9"], ["50x9", "int64:2x16<50"]),
+    "of another batch and length": (zoo.Packed, ["int64:3x7<60"], ["int64:3x7<60", "int64:3=7"]),
+    "another image": (zoo.Segmenter, ["4x3x40x40"], ["4x3x40x40", "int64:4x40x40<2"]),
+    "the first by name": (zoo.RnnByHand, ["input=3x12"], ["input=3x12", "hidden=3x20"]),
+    "the last by name": (zoo.Diffusion, ["t=int64:2<9"], ["2x3x224x224", "t=int64:2<9"]),
+}
 
-    with pytest.raises(InputError, match="the step takes model, batch") as caught:
+
+@pytest.mark.parametrize(("kind", "words", "all_words"), PARTLY.values(), ids=PARTLY)
+def test_solves_for_what_is_not_given(kind, words, all_words):
+    given = make_inputs(map(parse_input, words))
+    found = solve(kind, given=given)
+    expected = make_inputs(map(parse_input, all_words))
+    pairs = [
+        *zip(found.args, expected.args, strict=True),
+        *((found.kwargs[name], expected.kwargs[name]) for name in {**found.kwargs, **expected.kwargs}),
+    ]
+    assert [(ours.shape, ours.dtype) for ours, _ in pairs] == [(theirs.shape, theirs.dtype) for _, theirs in pairs]
+    assert all(any(value is ours for ours in found.args) for value in given.args)
+    assert all(found.kwargs[name] is value for name, value in given.kwargs.items())
+    assert found.assumed
+    assert len(found.assumptions) == len(all_words) - len(words)
+
+
+def test_lengths_are_as_long_as_the_sequences():
+    class Packs(zoo.Packed):
+        def forward(self, src, x_lens):
+            packed = pack_padded_sequence(self.embed(src), x_lens.cpu(), batch_first=True, enforce_sorted=False)
+            return pad_packed_sequence(self.rnn(packed)[0], batch_first=True)[0]
+
+    model = Packs()
+    found = solve_inputs(target_from_object(model), attempt(model))
+    assert found.args[1].tolist() == [16, 16]
+    assert found.assumptions[1] == "x_lens = int64 2, all 16 (input, assumed; --input int64:2=16)"
+
+
+def test_the_graphs_of_nodes_are_numbered():
+    found = solve(zoo.GraphPool, given=make_inputs([parse_input("50x9")]))
+    assert found.args[2].tolist() == [0, 1] * 25
+    assert found.args[1].max() < 50
+
+
+GIVEN = {
+    "all by place": (zoo.Graph, ["2x9", "int64:2x4<2"]),
+    "all, and both ways": (zoo.Graph, ["2x9", "edge_index=int64:2x4<2"]),
+    "more than it takes": (zoo.Mlp, ["2x784", "2x784"]),
+    "a name it does not take": (zoo.Mlp, ["2x784", "y=2"]),
+    "through *args": (zoo.Variadic, ["2x6"]),
+    "nothing is required": (zoo.Hugging, ["past=2"]),
+}
+
+
+@pytest.mark.parametrize(("kind", "words"), GIVEN.values(), ids=GIVEN)
+def test_tries_nothing_when_all_is_given(kind, words):
+    given = make_inputs(map(parse_input, words))
+    found = solve_inputs(target_from_object(make(kind)), lambda args, kwargs: pytest.fail("not tried"), given)
+    assert found is given
+    assert not found.assumed
+
+
+def test_given_inputs_of_a_step_are_not_looked_at():
+    given = make_inputs([parse_input("2x3")])
+    target = target_from_object(lambda model, batch: None)
+    assert solve_inputs(target, lambda args, kwargs: pytest.fail("not tried"), given) is given
+
+
+def train_step(model, batch):
+    raise AssertionError("not called")
+
+
+def score_step(state, reward):
+    raise AssertionError("not called")
+
+
+STEPS = {
+    "objects": (train_step, "the step takes model, batch", "(model, batch)", False),
+    "tensors": (score_step, "the step takes state, reward", "--input 2x3x32x32", True),
+}
+
+
+@pytest.mark.parametrize(("step", "what", "hint", "by_input"), STEPS.values(), ids=STEPS)
+def test_a_step_needs_its_inputs_given(step, what, hint, by_input):
+    with pytest.raises(InputError, match=what) as caught:
         solve_inputs(target_from_object(step), lambda args, kwargs: None)
     assert "--inputs mod:make_batch" in caught.value.hint
+    assert hint in caught.value.hint
+    assert by_input == ("--input " in caught.value.hint)
+
+
+class Trained(nn.Module):
+    """Has a step, as in lightning, and no forward."""
+
+    def training_step(self, batch, batch_idx):
+        return batch[0].sum() * (1 + batch_idx)
+
+
+def test_a_training_step_is_named_where_there_is_no_forward():
+    target = target_from_object(Trained(), "lit:Trained")
+    with pytest.raises(InputError, match="defines training_step, but no forward") as caught:
+        solve_inputs(target, lambda args, kwargs: pytest.fail("not tried"))
+    assert "lit:Trained.training_step --inputs" in caught.value.hint
+
+
+def test_the_batch_of_a_training_step_has_to_be_given_its_number_does_not():
+    target = target_from_object(Trained().training_step)
+    with pytest.raises(InputError, match="the step takes batch, batch_idx") as caught:
+        solve_inputs(target, lambda args, kwargs: pytest.fail("not tried"))
+    assert "--inputs mod:make_batch, which returns them all: (batch, batch_idx)" in caught.value.hint
+    found = solve_inputs(target, lambda args, kwargs: target.call(*args, **kwargs), Inputs(((torch.ones(2),),)))
+    assert found.args[1].item() == 0
+    assert found.assumptions == ("batch_idx = int64 scalar, all 0 (input, assumed; --input int64:scalar=0)",)
+
+
+class TakesMapping(nn.Module):
+    def forward(self, batch):
+        return batch["x"] * 2
+
+
+class TakesPair(nn.Module):
+    def forward(self, batch):
+        image, _text, _label = batch
+        return image
+
+
+class TakesShapeApart(nn.Module):
+    def forward(self, x):
+        one, _two, _three, _four, _five, _six = x.shape
+        return x + one
+
+
+NO_TENSORS = {
+    "indexed with a text": (TakesMapping, "batch is a mapping: it reads batch['x']"),
+    "unpacked": (TakesPair, "batch is a tuple, which it unpacks"),
+}
+
+
+@pytest.mark.parametrize(("kind", "what"), NO_TENSORS.values(), ids=NO_TENSORS)
+def test_says_what_is_taken_instead_of_a_tensor(kind, what):
+    attempt = MetaAttempt(kind)
+    with pytest.raises(InputError) as caught:
+        solve_inputs(target_from_object(attempt.model), attempt)
+    assert caught.value.what.startswith(what)
+    assert "test_solve.py:" in caught.value.where
+    assert "--inputs mod:make_batch" in caught.value.hint
+    assert "--input " not in caught.value.hint
+    assert attempt.count <= 8
+
+
+def test_unpacking_a_shape_is_a_matter_of_shapes():
+    with pytest.raises(InputError, match="no input found"):
+        solve(TakesShapeApart, budget_s=0.2)
+
+
+def test_an_error_of_torch_for_a_dtype_is_no_bug_of_the_forward():
+    class Rounds(nn.Module):
+        def forward(self, x):
+            if x.dtype != torch.int64:
+                raise NotImplementedError("\"bincount_cpu\" not implemented for 'Float'")
+            return x
+
+    assert solve(Rounds).args[0].dtype == torch.int64
+
+
+def test_gives_up_soon_when_all_fail_alike():
+    attempt = MetaAttempt(SameTypeError)
+    with pytest.raises(InputError) as caught:
+        solve_inputs(target_from_object(attempt.model), attempt)
+    assert attempt.count <= 40
+    assert "--input " not in caught.value.hint
+
+
+def test_the_size_of_images_is_read_from_the_constructor():
+    class Sized(nn.Module):
+        def __init__(self, img_size=48):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3)
+
+        def forward(self, x):
+            return self.conv(x)
+
+    model = Sized()
+    target = Target("Sized", model, model, arguments={"img_size": 56})
+    assert solve_inputs(target, lambda args, kwargs: model(torch.zeros(args[0].shape))).args[0].shape == (2, 1, 56, 56)
 
 
 def test_a_step_without_parameters_needs_nothing():
@@ -257,6 +465,11 @@ MISMATCHES = {
         "Attempting to broadcast a dimension of length 65 at -2! Mismatching argument at index 1 had "
         "torch.Size([1, 65, 64]); but expected shape should be broadcastable to [2, 197, 64]",
         ((197, 65), (65, 197)),
+    ),
+    "a split": (
+        "split_with_sizes expects split_sizes to sum exactly to 63 (input tensor's size at dimension -1), but got "
+        "split_sizes=[63, 27]",
+        ((63, 90),),
     ),
     "nothing about sizes": ("Invalid channel dimensions", ()),
 }

@@ -540,6 +540,142 @@ class Graph(nn.Module):
         return torch.zeros_like(x).index_add(0, target, x[source])
 
 
+class Packed(nn.Module):
+    """Ids below 60, and the lengths of their sequences, at least 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.rnn = nn.Embedding(60, 8), nn.GRU(8, 8, batch_first=True)
+
+    def forward(self, src, src_len):
+        assert src_len.ndim == 1, "lengths should be 1-D"
+        assert len(src) == len(src_len), "expected as many lengths as sequences"
+        return self.rnn(self.embed(src))[0]
+
+
+class Nerf(nn.Module):
+    """(batch, 90): 63 values for the position, 27 for the direction; the first layer sees the position only."""
+
+    def __init__(self):
+        super().__init__()
+        self.points, self.views = nn.Linear(63, 16), nn.Linear(16 + 27, 4)
+
+    def forward(self, x):
+        points, views = torch.split(x, [63, 27], dim=-1)
+        return self.views(torch.cat([self.points(points), views], -1))
+
+
+class RnnByHand(nn.Module):
+    """(batch, 12) and (batch, 20): one layer for both."""
+
+    def __init__(self):
+        super().__init__()
+        self.input_size, self.hidden_size = 12, 20
+        self.i2h = nn.Linear(12 + 20, 20)
+
+    def forward(self, input, hidden):
+        return self.i2h(torch.cat((input, hidden), 1))
+
+
+class NoiseAndLabels(nn.Module):
+    """(batch, 100) noise and labels below 10, joined for the first layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.fc = nn.Embedding(10, 10), nn.Linear(110, 784)
+
+    def forward(self, noise, labels):
+        return self.fc(torch.cat([self.embed(labels), noise], -1))
+
+
+class Segmenter(nn.Module):
+    """Images and a mask of integers, one for each pixel."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 3, padding=1)
+
+    def forward(self, x, mask):
+        assert mask.dtype == torch.int64, "expected integers"
+        return F.cross_entropy(self.conv(x), mask)
+
+
+class GraphPool(nn.Module):
+    """Nodes (nodes, 9), edges, and the graph each node belongs to."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(9, 4)
+
+    def forward(self, x, edge_index, batch):
+        h = self.fc(x) + self.fc(x)[edge_index[0]].sum(0)
+        return torch.zeros(2, 4).index_add(0, batch, h)
+
+
+class PatchVit(nn.Module):
+    """3x64x64: 64 patches of 8, cut by hand; nothing but the name says that it takes images."""
+
+    def __init__(self):
+        super().__init__()
+        self.to_patch_embedding = nn.Sequential(nn.LayerNorm(192), nn.Linear(192, 32))
+        self.pos_embedding = nn.Parameter(torch.zeros(1, 64, 32))
+
+    def forward(self, img):
+        batch, channels, height, width = img.shape
+        x = img.reshape(batch, channels, height // 8, 8, width // 8, 8).permute(0, 2, 4, 3, 5, 1).flatten(3)
+        return self.to_patch_embedding(x.flatten(1, 2)) + self.pos_embedding
+
+
+class SaysItsSize(nn.Module):
+    """3x88x88, as its configuration says; any other size would run as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = {"image_size": 88, "num_channels": 3}
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, pixel_values):
+        return self.conv(pixel_values).mean((2, 3))
+
+
+class Oblong(nn.Module):
+    """3x40x72, as a pair of its says."""
+
+    def __init__(self):
+        super().__init__()
+        self.img_size = (40, 72)
+        self.conv = nn.Conv2d(3, 4, 8, 8)
+
+    def forward(self, image):
+        return self.conv(image).reshape(-1, 4, 45)
+
+
+class StepsFirst(nn.Module):
+    """Ids (steps, batch) and a mask (steps, steps): the transformer of the tutorials."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.layer = nn.Embedding(70, 16), nn.TransformerEncoderLayer(16, 2, 32)
+
+    def forward(self, src, src_mask):
+        assert src_mask.shape == (len(src), len(src)), "mask has the wrong shape"
+        return self.layer(self.embed(src), src_mask)
+
+
+class Speech(nn.Module):
+    """(batch, samples), a lot of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 4, 400, 320)
+
+    def forward(self, input_values):
+        x = self.conv(input_values[:, None])
+        if x.shape[2] < 10:
+            raise ValueError(f"sequence length {x.shape[2]} is too short")
+        return x
+
+
 class Broken(nn.Module):
     """Fails with every input."""
 
