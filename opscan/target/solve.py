@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from opscan.errors import OpscanError
 from opscan.target.build import Target
 from opscan.target.failure import Failure, failure_of, fatal_among, unsolved
 from opscan.target.hints import hints_for
@@ -116,6 +117,8 @@ def _run(search: _Search, trial: Trial) -> tuple[tuple[object, ...], BaseExcepti
     except _LongBatchError as error:
         search.doubtful, search.doubtful_at = search.doubtful or trial, search.doubtful_at or len(search.tried)
         return (), error
+    except OpscanError:  # what cannot be traced at all says so itself
+        raise
     except (Exception, SystemExit) as error:  # the user's forward may raise anything
         failure = failure_of(error, trial.specs)
         search.failures.setdefault(failure.kind, failure)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from opscan.errors import InputError
+from opscan.errors import InputError, TraceError
 from opscan.target.build import Target, target_from_object
 from opscan.target.clues import mismatch_in, nearer_sizes
 from opscan.target.inputs import Inputs, make_inputs, parse_input
@@ -439,6 +439,14 @@ def test_keyboard_interrupt_passes():
 
     with pytest.raises(KeyboardInterrupt):
         solve_inputs(target_from_object(nn.Linear(2, 2)), interrupted)
+
+
+def test_what_cannot_be_traced_says_so_itself():
+    def attempt(args, kwargs):
+        raise TraceError("a TorchScript module")
+
+    with pytest.raises(TraceError, match="a TorchScript module"):
+        solve_inputs(target_from_object(nn.Linear(2, 2)), attempt)
 
 
 def test_what_the_forward_prints_is_not_repeated(capsys):
