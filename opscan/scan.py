@@ -108,7 +108,7 @@ def make_report(
     return Report(
         target=label,
         environment=environment,
-        assumptions=(*assumptions, *traces[0].assumptions, *_invented(traces), *_dated(environment)),
+        assumptions=(*assumptions, *traces[0].assumptions, *_invented(traces), *_limits(environment)),
         forward_ops=max(len(each) - each.count("backward") for each in phases),
         backward_ops=backward,
         unknown=matched.unknown,
@@ -142,10 +142,14 @@ def _bind_loss(
     return make_loss(function, run_forward(inputs.args, dict(inputs.kwargs)), target, lambda: on_meta([function]))
 
 
-def _dated(environment: Environment) -> tuple[str, ...]:
-    if not environment.is_newer_than_the_rules:
-        return ()
-    return (f"torch {environment.torch} is newer than the rules, which end at {NEWEST}: taken to behave as that",)
+def _limits(environment: Environment) -> tuple[str, ...]:
+    """Where the rules end: what a report must not be silent about."""
+    limits = []
+    if environment.is_newer_than_the_rules:
+        limits.append(f"torch {environment.torch} is newer than the rules, which end at {NEWEST}: judged as that")
+    if environment.device == "mps":
+        limits.append("of mps the rules know only random ops: no finding does not mean that it repeats")
+    return tuple(limits)
 
 
 def _invented(traces: Sequence[Trace]) -> tuple[str, ...]:

@@ -145,6 +145,10 @@ def test_a_torch_newer_than_the_rules_is_said_to_be() -> None:
     assert not any("newer" in line for line in opscan.check(nn.Linear(2, 2), torch_version="2.15.1").assumptions)
 
 
+def test_a_device_the_rules_know_little_of_is_said_to_be() -> None:
+    assert any("mps" in line for line in opscan.check(nn.Linear(2, 2), device="mps").assumptions)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
