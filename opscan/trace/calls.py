@@ -30,7 +30,7 @@ _FROM_VALUES = {"torch.tensor", "torch.as_tensor", "torch.asarray"}
 _LENGTHS_AS_TENSORS = {"torch.nn.functional.ctc_loss", "torch.ctc_loss"}
 """Calls whose overload for lists of lengths makes a tensor on the data's device, which fails on meta; the one for
 tensors computes the same (torch 2.15 aten/src/ATen/native/LossCTC.cpp)."""
-_VALUES_OF = {f"torch.Tensor.{name}" for name in ("numpy", "__array__", "tolist")}
+_VALUES_OF = {f"torch.Tensor.{name}" for name in ("numpy", "__array__", "tolist", "__format__")}
 _DIFFERENTIATES = {"torch.Tensor.backward", "torch.autograd.backward"}
 _ACCESSORS = ("__get__", "__set__")
 _names: dict[Any, str] = {}
@@ -82,29 +82,33 @@ class PublicCalls(TorchFunctionMode):
         if name in _DIFFERENTIATES:
             self.ran_backward = True
         if name in _VALUES_OF and args[0].is_meta:
-            return _values_of(args[0], name)
-        if name == "torch.Tensor.__format__" and args[0].is_meta and args[0].dim() == 0:
-            return format(args[0].item(), args[1])
-        if name == "torch.Tensor.type":
-            args = tuple(value.replace(".cuda.", ".") if isinstance(value, str) else value for value in args)
-        if any(_is_stray(value) for value in args) or (kwargs and any(_is_stray(value) for value in kwargs.values())):
-            args, kwargs = map_tensors(self._stand_in, args), map_tensors(self._stand_in, dict(kwargs or {}))
-        if name in _LENGTHS_AS_TENSORS:
-            args, kwargs = tuple(map(_as_tensor, args)), {key: _as_tensor(each) for key, each in (kwargs or {}).items()}
-        if name == "torch.Tensor.to":
-            args, kwargs = _without_device(args, dict(kwargs or {}))
-            if len(args) == 1 and not kwargs:
-                return args[0]
-        elif kwargs and kwargs.get("device") is not None:
-            keeps_values = name in _FROM_VALUES and not kwargs.get("requires_grad")
-            kwargs = {**kwargs, "device": "cpu" if keeps_values else "meta"}
-        with self.on_call(name, args, kwargs or {}):
+            return _values_of(name, *args)
+        args, kwargs = self._settled(name, args, dict(kwargs or {}))
+        if name == "torch.Tensor.to" and len(args) == 1 and not kwargs:
+            return args[0]
+        with self.on_call(name, args, kwargs):
             try:
                 return func(*args, **kwargs) if kwargs else func(*args)
             except RuntimeError as refusal:
                 if "evice" not in str(refusal):
                     raise
-                return _call_on_one_device(func, args, dict(kwargs or {}), refusal)
+                return _call_on_one_device(func, args, kwargs, refusal)
+
+    def _settled(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with devices out of the way and strays stood in for."""
+        if any(map(_is_stray, args)) or any(map(_is_stray, kwargs.values())):
+            args, kwargs = map_tensors(self._stand_in, args), map_tensors(self._stand_in, kwargs)
+        if name in _LENGTHS_AS_TENSORS:
+            return tuple(map(_as_tensor, args)), {key: _as_tensor(each) for key, each in kwargs.items()}
+        if name == "torch.Tensor.to":
+            return _without_device(args, kwargs)
+        if name == "torch.Tensor.type":
+            return tuple(value.replace(".cuda.", ".") if isinstance(value, str) else value for value in args), kwargs
+        if kwargs.get("device") is not None:
+            kwargs["device"] = "cpu" if name in _FROM_VALUES and not kwargs.get("requires_grad") else "meta"
+        return args, kwargs
 
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         if not _is_stray(tensor):
@@ -168,11 +172,15 @@ def _is_stray(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.requires_grad and value.is_leaf and not value.is_meta
 
 
-def _values_of(tensor: torch.Tensor, name: str) -> Any:
+def _values_of(name: str, tensor: torch.Tensor, *args: Any) -> Any:
     """The values of a tensor that has none, asked for as a whole: each one as if asked for with `.item()`."""
     value = tensor.flatten()[:1].sum().item()
+    if name.endswith("__format__") and tensor.dim() == 0:
+        return format(value, *args)
     with torch._C._DisableTorchDispatch():
         values = torch.full(tensor.shape, value, dtype=tensor.dtype)
+    if name.endswith("__format__"):
+        return format(values, *args)
     return values.tolist() if name.endswith("tolist") else values.numpy()
 
 
@@ -183,9 +191,9 @@ def _as_tensor(value: Any) -> Any:
 def _without_device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """`Tensor.to` arguments with the device taken out; a tensor to be like is only its dtype."""
     kwargs.pop("device", None)
-    other = kwargs.pop("other", None)
-    if isinstance(other, torch.Tensor):
-        kwargs["dtype"] = other.dtype
+    like = kwargs.pop("tensor", None)
+    if isinstance(like, torch.Tensor):
+        kwargs["dtype"] = like.dtype
     kept: list[Any] = [args[0]]
     for value in args[1:]:
         if isinstance(value, torch.Tensor):

@@ -8,7 +8,6 @@ meta (its known arguments are lent to it as meta twins). Only an op whose result
 (tags `data_dependent_output`, `dynamic_output_shape`), or which has no meta kernel, runs on the CPU on made-up values:
 ones and True, and zeros for integers used as indices. Each such value is recorded as an Invention. With `otherwise`
 they are zeros and False instead, so that a second run goes the other way wherever the first one had to choose.
-
 """
 
 from __future__ import annotations
