@@ -18,7 +18,7 @@ ALL_VERDICTS = (*VERDICTS, "unknown")
 """The closed set of verdicts, most severe first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """Findings on one target in one environment, and all that was counted, assumed or not known.
 
@@ -73,6 +73,10 @@ class Report:
 
     def __str__(self) -> str:
         return self.to_text()
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items()) or "nothing found"
+        return f"<opscan report on {self.target} ({self.environment.device}, torch {self.environment.torch}): {found}>"
 
 
 def default_fail_on(environment: Environment) -> tuple[str, ...]:

@@ -40,6 +40,11 @@ def test_only_code_may_be_wider_than_the_terminal(width: int) -> None:
         assert len(line) <= width or line.startswith(" " * 14), line
 
 
+def test_a_prompt_shows_a_report_in_one_line() -> None:
+    assert repr(CLEAN) == "<opscan report on net.model:Clean (cuda, torch 2.13.0): nothing found>"
+    assert repr(FULL).endswith("15 raises, 3 switches, 1 config, 2 unknown>")
+
+
 def test_the_document_has_the_keys_it_promises() -> None:
     document = json.loads(FULL.to_json())
     assert list(document) == ["schema", "opscan", "reports"]
