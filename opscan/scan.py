@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from opscan.rules.load import load_rules
 from opscan.target.build import Target, build_target, target_from_object
 from opscan.target.inputs import Inputs, inputs_from_object
 from opscan.target.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
+from opscan.target.slots import names_of
 from opscan.target.solve import solve_inputs
 from opscan.trace.driver import Mode, attempt, constructing, on_meta, trace_target
 from opscan.trace.graph import Trace, call_of
@@ -69,10 +71,11 @@ def scan_target(
     """Trace a target that is built, and judge it by the shipped rules."""
     rules = load_rules()
     run_forward = attempt(target.call, training=mode == "train")
-    loss_target = inputs.kwargs.get(TARGET_NAME) if inputs is not None and loss is not None else None
-    if loss_target is not None and inputs is not None:
-        kwargs = {name: value for name, value in inputs.kwargs.items() if name != TARGET_NAME}
-        inputs = Inputs(inputs.args, kwargs, inputs.assumptions)
+    loss_target = None
+    if inputs is not None and loss is not None and TARGET_NAME not in names_of(target):
+        kwargs = dict(inputs.kwargs)
+        loss_target = kwargs.pop(TARGET_NAME, None)
+        inputs = replace(inputs, kwargs=kwargs)
     inputs = solve_inputs(target, run_forward, inputs)
     bound = _bind_loss(loss, inputs, loss_target, run_forward)
     grad = input_grad if input_grad is not None else target.call is target.model
@@ -95,7 +98,11 @@ def scan_target(
         traces = _both_ways(partial(trace, input_grad=False))
         refused = ("the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)",)
     assumptions = (*target.assumptions, *inputs.assumptions, *(bound.assumptions if bound else ()), *refused)
-    return make_report(target.label, traces, environment, assumptions)
+    report = make_report(target.label, traces, environment, assumptions)
+    if input_grad is None and any(place.for_inputs for finding in report.findings for place in finding.places):
+        needed = "the inputs need a gradient, as inside a larger model (assumed; --no-input-grad)"
+        report = replace(report, assumptions=(*report.assumptions, needed))
+    return report
 
 
 def make_report(

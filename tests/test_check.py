@@ -92,6 +92,45 @@ def test_a_loss_is_found_a_target_that_fits() -> None:
     assert any("target=int64:2<3" in line for line in report.assumptions)
 
 
+def test_a_target_that_the_forward_takes_is_not_the_loss_s() -> None:
+    class Scored(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return F.cross_entropy(self.linear(x), target)
+
+    inputs = {"x": torch.zeros(2, 4), "target": torch.tensor([0, 2])}
+    report = opscan.check(Scored(), inputs, loss=lambda value: value * 2)
+    assert report.backward_ops > 0
+
+
+def test_a_constructor_that_reads_values_is_run_with_real_ones(workplace: Path) -> None:
+    (workplace / "reads.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.linear = nn.Linear(4, int(torch.full((1,), 3.0).item()))\n"
+        "        self.check = nn.Linear(3, 2)\n"
+        "    def forward(self, x): return self.check(self.linear(x))\n"
+    )
+    assert opscan.check("reads:Net").backward_ops > 0
+
+
+def test_a_step_may_name_what_is_not_there_yet() -> None:
+    def outer() -> opscan.Report:
+        def step(x: torch.Tensor) -> torch.Tensor:
+            return x * 2 if x.dim() else later
+
+        report = opscan.check(step, (torch.zeros(3),))
+        later = report
+        return later
+
+    assert outer().forward_ops == 1
+
+
 def test_a_step_may_take_the_model_and_the_batch() -> None:
     model = nn.Sequential(nn.ReplicationPad1d(2), nn.Conv1d(3, 4, 3))
 

@@ -54,7 +54,7 @@ def _row(finding: Finding) -> str:
         f"<code>{escape(finding.op)}</code><br>{escape(finding.phase)}",
         str(finding.count),
         where,
-        f"{modes}{_folded('why', escape(finding.message))}{instead}",
+        f"{modes}{_folded(f'why: {escape(finding.title)}', escape(finding.message))}{instead}",
     )
     return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from types import FunctionType
 from typing import Any, Literal
 
 import torch
@@ -17,6 +17,7 @@ from opscan.trace.calls import PublicCalls
 from opscan.trace.graph import Role, Trace
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.provenance import recorded_construction
+from opscan.trace.reach import named_by
 from opscan.trace.recorder import Recorder
 from opscan.trace.spared import dynamo_spared
 from opscan.trace.values import Values, is_lazy, map_tensors, meta_like
@@ -27,9 +28,16 @@ Loss = Callable[..., Any]
 
 @contextmanager
 def constructing() -> Iterator[None]:
-    """Build modules without memory for their weights, each remembering the user's line that built it."""
-    with unchanged_process(), dynamo_spared(), recorded_construction(), PublicCalls(), Values():
+    """Build modules without memory for their weights, each remembering the user's line that built it.
+
+    Raises RuntimeError where a constructor asks for values that are not there: made-up ones would build another model.
+    """
+    with unchanged_process(), dynamo_spared(), recorded_construction(), PublicCalls(), Values(_refuse_to_invent):
         yield
+
+
+def _refuse_to_invent(op: Any) -> None:
+    raise RuntimeError(f"{op}: the values are not there while a model is built on meta")
 
 
 @contextmanager
@@ -81,9 +89,9 @@ def trace_target(
 
     In eval mode the forward alone is traced, without gradients. With `input_grad` floating inputs need a gradient, as
     they do when the module is part of a larger model. `otherwise` goes the other way wherever the way through hangs on
-    values a trace does not have. The model, its gradients and buffers, and the process are
-    afterwards as they were. `watched` are public functions to be recorded as CompositeCall.
-    Raises TraceError when the target's own code fails, naming the user's line.
+    values a trace does not have. The model, its gradients and buffers, and the process are afterwards as they were.
+    `watched` are public functions to be recorded as CompositeCall. Raises TraceError when the target's own code
+    fails, naming the user's line.
     """
     training = mode == "train"
     recorder = Recorder(watched, otherwise)
@@ -133,8 +141,7 @@ def _roots(call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str,
     function = getattr(call, "__func__", call)
     named = {
         **getattr(owner, "__dict__", {}),
-        **(inspect.getclosurevars(function)._asdict()["globals"] if inspect.isfunction(function) else {}),
-        **(inspect.getclosurevars(function)._asdict()["nonlocals"] if inspect.isfunction(function) else {}),
+        **(named_by(function) if isinstance(function, FunctionType) else {}),
         **{f"args[{position}]": value for position, value in enumerate(args)},
         **kwargs,
     }

@@ -32,7 +32,7 @@ _TRACER = str(Path(__file__).parent) + os.sep
 _EXAMPLES = str(Path(_OPSCAN, "examples")) + os.sep
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _FUNCTIONAL = str(Path(_TORCH, "nn", "functional.py"))
-_STDLIB = sysconfig.get_path("stdlib")
+_STDLIB = sysconfig.get_path("stdlib") + os.sep
 
 _ENGINE = torch.autograd.graph._engine_run_backward.__code__
 """Below this frame runs what backward runs: hooks and backward methods of the user's, or an op of autograd's own."""

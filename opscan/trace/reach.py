@@ -51,7 +51,7 @@ def tables(classes: Iterable[type]) -> Iterator[Any]:
     seen: set[int] = set()
     while todo:
         function = todo.pop()
-        for value in _named_globals(function):
+        for value in _named_globals(function).values():
             if id(value) in seen:
                 continue
             seen.add(id(value))
@@ -92,13 +92,18 @@ def _referred_to(function: Callable[..., Any]) -> list[object]:
         return [function.__self__, function.__func__]
     if not isinstance(function, FunctionType) or _is_library(function):
         return []
-    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
     defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
-    return [*cells, *defaults, *_named_globals(function)]
+    return [*defaults, *named_by(function).values()]
 
 
-def _named_globals(function: FunctionType) -> list[Any]:
-    return [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
+def named_by(function: FunctionType) -> dict[str, Any]:
+    """What the function's code names outside itself: globals, and variables of the functions around it."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return _named_globals(function) | {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
+
+
+def _named_globals(function: FunctionType) -> dict[str, Any]:
+    return {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
 
 
 def _is_filled(cell: Any) -> bool:
