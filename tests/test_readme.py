@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import opscan
-from opscan.cli import VERDICT_WORDS
+from opscan.cli.words import VERDICT_WORDS
 from opscan.rules.load import load_rules
 from tests.report.sample import FULL
 

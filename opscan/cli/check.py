@@ -1,26 +1,21 @@
-"""The command line: reads arguments, prints, and picks the exit status. Everything else is the library's."""
+"""`opscan check`: scan targets and print what was found."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import gc
-import os
 import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from opscan import __version__
+from opscan.cli.words import CLEAN, COULD_NOT_LOOK, DEVICE_WORDS, FINDINGS, VERDICT_WORDS, complain
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
     from opscan.environment import Environment
     from opscan.report.report import Report
-
-CLEAN, FINDINGS, COULD_NOT_LOOK = 0, 1, 2
-VERDICT_WORDS = ("raises", "switches", "silent", "config", "random", "uninitialized", "unknown")
-DEVICE_WORDS = ("auto", "cuda", "mps", "cpu")
 
 _EPILOG = """\
 exit status:
@@ -36,47 +31,15 @@ examples:
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status. Source of the numbers: `opscan check --help`."""
-    arguments = _parser().parse_args(argv)
-    try:
-        status: int = arguments.run(arguments)
-        sys.stdout.flush()
-    except OpscanError as error:
-        _complain(str(error))
-        return COULD_NOT_LOOK
-    except BrokenPipeError:  # the reader has seen enough (`opscan check ... | head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return COULD_NOT_LOOK
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return 130
-    except Exception as error:
-        if os.environ.get("OPSCAN_DEBUG"):
-            raise
-        _complain(f"internal error: {type(error).__name__}: {error}\n  Please report it, with OPSCAN_DEBUG=1 set.")
-        return COULD_NOT_LOOK
-    return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="opscan",
-        description="Find every operation that makes a PyTorch model nondeterministic, and what to write instead.",
-    )
-    parser.add_argument("--version", action="version", version=f"opscan {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_check(commands.add_parser(
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command and its options."""
+    parser = commands.add_parser(
         "check",
         help="scan a model or a training step, without a GPU",
         description="Trace forward, loss and backward of each target and judge every operation by the rules.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ))  # fmt: skip
-    return parser
-
-
-def _add_check(parser: argparse.ArgumentParser) -> None:
+    )
     parser.set_defaults(run=_check)
     parser.add_argument(
         "targets", nargs="+", metavar="TARGET",
@@ -147,7 +110,7 @@ def _check(arguments: argparse.Namespace) -> int:
         try:
             reports.append(_check_one(target, environment, arguments))
         except OpscanError as error:
-            _complain(str(error))
+            complain(str(error))
             missed = True
     if reports or arguments.format == "json":
         print(_rendered(reports, arguments))
@@ -183,7 +146,3 @@ def _rendered(reports: Sequence[Report], arguments: argparse.Namespace) -> str:
         return render_json(reports)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
     return "\n\n".join(report.to_text(width=min(width, 120), show=arguments.show) for report in reports)
-
-
-def _complain(message: str) -> None:
-    print(f"opscan: {message}", file=sys.stderr)

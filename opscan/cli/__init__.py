@@ -1,0 +1,48 @@
+"""The command line: reads arguments, prints, and picks the exit status. Everything else is the library's."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from opscan import __version__
+from opscan.cli import check
+from opscan.cli.words import COULD_NOT_LOOK, complain
+from opscan.errors import OpscanError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status. Source of the numbers: `opscan check --help`."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except OpscanError as error:
+        complain(str(error))
+        return COULD_NOT_LOOK
+    except BrokenPipeError:  # the reader has seen enough (`opscan check ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return COULD_NOT_LOOK
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+    except Exception as error:
+        if os.environ.get("OPSCAN_DEBUG"):
+            raise
+        complain(f"internal error: {type(error).__name__}: {error}\n  Please report it, with OPSCAN_DEBUG=1 set.")
+        return COULD_NOT_LOOK
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="opscan",
+        description="Find every operation that makes a PyTorch model nondeterministic, and what to write instead.",
+    )
+    parser.add_argument("--version", action="version", version=f"opscan {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in (check,):
+        command.add(commands)
+    return parser

@@ -1,0 +1,14 @@
+"""What all commands share: exit statuses, the words of the schema (checked against it by a test), complaints."""
+
+from __future__ import annotations
+
+import sys
+
+CLEAN, FINDINGS, COULD_NOT_LOOK = 0, 1, 2
+VERDICT_WORDS = ("raises", "switches", "silent", "config", "random", "uninitialized", "unknown")
+DEVICE_WORDS = ("auto", "cuda", "mps", "cpu")
+
+
+def complain(message: str) -> None:
+    """One message on stderr, under opscan's name."""
+    print(f"opscan: {message}", file=sys.stderr)
