@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import fx
 
-from opscan.trace.graph import OpCall, TensorInfo, Trace, hangs_on_data, serves_weights
+from opscan.trace.graph import OpCall, TensorInfo, Trace, call_of, hangs_on_data, serves_weights
 from opscan.trace.traits import traits_of
 
 
@@ -60,6 +60,8 @@ class Arguments(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name == "read_before_written":
             return read_before_written(self._node)
+        if name == "strict_in_forward":
+            return strict_in_forward(self._call)
         for position, argument in enumerate(self._schema):
             if argument.name == name:
                 return self._value(position, argument)
@@ -84,6 +86,15 @@ class Arguments(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._schema)
+
+
+def strict_in_forward(call: OpCall) -> bool:
+    """Whether strict mode was on, or can have been, when the op ran: for an op of backward, when its forward op did.
+
+    False only where the user's own code had turned it off.
+    """
+    forward = call if call.cause is None else call_of(call.cause)
+    return forward.strict_forced is not False
 
 
 def read_before_written(node: fx.Node) -> bool:

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Literal
 
 from packaging.version import InvalidVersion, Version
 
 from opscan.errors import EnvironmentSpecError
 from opscan.rules.schema import DEVICES, Device
 
-OLDEST = Version("1.7")
-"""The first torch with strict mode (`torch.set_deterministic`); nothing is known about earlier ones."""
+RELEASES = tuple(Version(f"1.{minor}") for minor in range(7, 14)) + tuple(Version(f"2.{minor}") for minor in range(16))
+"""Every release of torch that the rules know, oldest first: strict mode came with 1.7 (`torch.set_deterministic`)."""
 
-NEWEST = Version("2.15")
-"""The newest torch the rules were mined from."""
+OLDEST, NEWEST = RELEASES[0], RELEASES[-1]
+
+Strictness = bool | Literal["warn_only"] | None
+"""Strict mode on, off, on with warn_only=True, or None when the answer should serve them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where the model is going to train.
-
-    `strict` is whether strict mode will be on: True, False, or None when the answer should serve both.
-    """
+    """Where the model is going to train."""
 
     device: Device
     torch: Version
-    strict: bool | None = None
+    strict: Strictness = None
 
     @property
     def is_newer_than_the_rules(self) -> bool:
@@ -34,8 +34,8 @@ class Environment:
         return self.torch.release[:2] > NEWEST.release[:2]
 
 
-def make_environment(device: str = "auto", torch_version: str | None = None, strict: bool | None = None) -> Environment:
-    """Check the three words a user gives and make an Environment of them.
+def make_environment(device: str = "auto", torch_version: str | None = None, strict: Strictness = None) -> Environment:
+    """Check the words a user gives and make an Environment of them.
 
     `device` "auto" is CUDA, whether or not it is here; `torch_version` None is the installed one.
     Raises EnvironmentSpecError on an unknown device or a version that cannot be read or is not covered.

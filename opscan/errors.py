@@ -43,3 +43,11 @@ class InputError(OpscanError):
 
 class TraceError(OpscanError):
     """The target's own forward, loss or backward failed while it was traced."""
+
+
+class AuditError(OpscanError):
+    """A torch build could not be read: no such file, no build, or the libraries that read machine code are missing."""
+
+
+class ConfigError(OpscanError):
+    """The [tool.opscan] table of a pyproject.toml is not valid."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from opscan.rules.schema import Replacement, Verdict
+from opscan.rules.schema import Bits, DefaultBehaviour, Replacement, StrictBehaviour, Verdict
 
 
 class Line(NamedTuple):
@@ -33,13 +33,22 @@ class Place:
     for_inputs: bool = False
 
 
+class NewerTorch(NamedTuple):
+    """The first torch that alone solves a finding: from there on the op repeats in strict mode, or in both."""
+
+    torch: str
+    default: DefaultBehaviour
+    strict: StrictBehaviour
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Equal ops under one rule, grouped: everything there is to say about them.
 
-    `default` and `strict` are what the two modes do here, `message` says why in words. `alert` is the literal that
-    PyTorch prints in its RuntimeError, when strict mode raises. `predicted` is the verdict the rules give; `observed`
-    is None until a real device was asked.
+    `default`, `strict` and `warn_only` are what the three modes do here, `message` says why in words. `bits` is whether
+    the result can differ from run to run at all, with the reason in `bits_why`. `alert` is the literal that PyTorch
+    prints in its RuntimeError, when strict mode raises. `newer_torch` is the release that solves it, if one does.
+    `predicted` is the verdict the rules give; `observed` is None until a real device was asked.
     """
 
     rule: str
@@ -49,11 +58,15 @@ class Finding:
     phase: str
     module_type: str
     places: tuple[Place, ...]
-    default: str
-    strict: str
+    default: DefaultBehaviour
+    strict: StrictBehaviour
+    warn_only: DefaultBehaviour | StrictBehaviour
+    bits: Bits
+    bits_why: str
     alert: str | None
     message: str
     replacements: tuple[Replacement, ...]
+    newer_torch: NewerTorch | None
     predicted: Verdict | None
     observed: Verdict | None = None
 
@@ -61,6 +74,11 @@ class Finding:
     def count(self) -> int:
         """How many times the op ran."""
         return sum(place.count for place in self.places)
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it neither varies nor stops a run: strict mode picks another kernel, or none, for nothing."""
+        return self.bits == "cannot vary" and self.verdict in ("switches", "silent")
 
     @property
     def modules(self) -> tuple[str, ...]:

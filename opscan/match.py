@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from torch import fx
 
 from opscan.arguments import Arguments, Sources
-from opscan.environment import Environment
-from opscan.finding import Finding, Line, Place
+from opscan.environment import RELEASES, Environment
+from opscan.finding import Finding, Line, NewerTorch, Place
 from opscan.rules.condition import Condition
 from opscan.rules.load import Ruleset
-from opscan.rules.schema import VERDICTS, History, Rule
+from opscan.rules.schema import VERDICTS, Bits, BitsClaim, DefaultBehaviour, History, Rule
 from opscan.trace.graph import CompositeCall, ModuleSite, SourceLine, Trace, call_of
 
 OWN_NAMESPACES = frozenset({
@@ -25,14 +25,22 @@ OWN_NAMESPACES = frozenset({
 """Namespaces of ops that torch itself ships. Any other op without a rule is unknown, never clean."""
 
 
-class _Hit(NamedTuple):
+class _Judgement(NamedTuple):
+    """What a rule says of one call: the deciding entry, whether the bits can differ, and what a newer torch does."""
+
     rule: Rule
     history: History
+    bits: Bits
+    bits_why: str
+    newer: NewerTorch | None
+
+
+class _Hit(NamedTuple):
+    judgement: _Judgement
     op: str
     phase: str
     module: ModuleSite | None
     called: SourceLine | None
-    notes: tuple[str, ...]
     order: int
     for_inputs: bool = False
 
@@ -58,17 +66,21 @@ def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
         if found:
             matched_composites.add(index)
         if composite.phase != "backward":
-            run_forward |= {(hit.rule.id, hit.called or hit.module) for hit in found}
+            run_forward |= {_site(hit) for hit in found}
             hits.extend(found)
         else:  # a checkpoint runs its forward again: the same calls, unless the first run was without gradients
-            hits.extend(hit for hit in found if (hit.rule.id, hit.called or hit.module) not in run_forward)
+            hits.extend(hit for hit in found if _site(hit) not in run_forward)
     for node in trace.ops():
         op = candidates.op(node.target)
         if op.unknown:
             unknown[op.name] += 1
         if op.rules and call_of(node).composite not in matched_composites:
-            hits.extend(_op_hits(node, op, trace, sources))
+            hits.extend(_op_hits(node, op, candidates, trace, sources))
     return Matched(tuple(sorted(_grouped(hits), key=_severity)), dict(sorted(unknown.items())))
+
+
+def _site(hit: _Hit) -> tuple[str, SourceLine | ModuleSite | None]:
+    return hit.judgement.rule.id, hit.called or hit.module
 
 
 def merged(outcomes: Sequence[Matched]) -> Matched:
@@ -91,9 +103,17 @@ def _united(findings: list[Finding]) -> tuple[Place, ...]:
     return tuple(replace(place, count=count) for place, count in counts.items())
 
 
+class _Standing(NamedTuple):
+    """A rule as far as it concerns one environment: the entries of its history, and its claims about bits."""
+
+    rule: Rule
+    entries: tuple[History, ...]
+    claims: tuple[BitsClaim, ...]
+
+
 class _Op(NamedTuple):
     name: str
-    rules: tuple[tuple[Rule, tuple[History, ...]], ...]
+    rules: tuple[_Standing, ...]
     unknown: bool
 
 
@@ -104,7 +124,9 @@ class _Candidates:
         self._rules = rules
         self._environment = environment
         self._ops: dict[Any, _Op] = {}
-        self._histories: dict[str, tuple[History, ...]] = {}
+        self._standings: dict[str, _Standing] = {}
+        self._newer: dict[tuple[str, tuple[int, ...]], NewerTorch | None] = {}
+        self._forced: dict[tuple[int, bool], History | None] = {}
 
     def op(self, target: Any) -> _Op:
         found = self._ops.get(target)
@@ -115,74 +137,170 @@ class _Candidates:
             found = self._ops[target] = _Op(name, tuple(self._standing(named)), unknown)
         return found
 
-    def call(self, name: str) -> tuple[tuple[Rule, tuple[History, ...]], ...]:
+    def call(self, name: str) -> tuple[_Standing, ...]:
         return tuple(self._standing(self._rules.by_call.get(name, ())))
 
-    def _standing(self, rules: Iterable[Rule]) -> Iterator[tuple[Rule, tuple[History, ...]]]:
-        """Rules with the entries of their history that concern this environment."""
+    def _standing(self, rules: Iterable[Rule]) -> Iterator[_Standing]:
+        device, torch = self._environment.device, self._environment.torch
         for rule in rules:
-            entries = self._histories.get(rule.id)
-            if entries is None:
-                entries = self._histories[rule.id] = tuple(
-                    entry
-                    for entry in rule.history
-                    if self._environment.device in entry.devices and entry.torch.contains(self._environment.torch)
+            standing = self._standings.get(rule.id)
+            if standing is None:
+                standing = self._standings[rule.id] = _Standing(
+                    rule,
+                    tuple(each for each in rule.history if device in each.devices and each.torch.contains(torch)),
+                    tuple(
+                        each
+                        for each in rule.bits
+                        if device in each.devices and (each.torch is None or each.torch.contains(torch))
+                    ),
                 )
-            if entries:
-                yield rule, entries
+            if standing.entries:
+                yield standing
+
+    def judge(
+        self,
+        standing: _Standing,
+        arguments: Mapping[str, Any],
+        public: tuple[str, ...],
+        assumed_sizes: bool,
+        forced: bool | None,
+    ) -> _Judgement | None:
+        """What the rule says of a call with these arguments; None when it has nothing to report.
+
+        `forced` is whether the model's own code had turned strict mode on or off when the call ran.
+        """
+        rule = standing.rule
+        if not _all_hold(rule.when, arguments) or not (assumed_sizes or _all_hold(rule.at_scale, arguments)):
+            return None
+        entry = next((each for each in standing.entries if _fits(each, arguments, public)), None)
+        if entry is not None and forced is not None:
+            entry = self._under_forced(entry, forced)
+        if entry is None or entry.verdict is None:
+            return None
+        bits, why = _bits(standing, entry, arguments, public, assumed_sizes)
+        return _Judgement(rule, entry, bits, why, self._newer_torch(rule, entry, arguments, public))
+
+    def _under_forced(self, entry: History, forced: bool) -> History | None:
+        key = (id(entry), forced)
+        if key not in self._forced:
+            self._forced[key] = _as_forced(entry, forced)
+        return self._forced[key]
+
+    def _newer_torch(
+        self, rule: Rule, entry: History, arguments: Mapping[str, Any], public: tuple[str, ...]
+    ) -> NewerTorch | None:
+        """The first release from which on this call is better than `entry` says, through to the newest one."""
+        fitting = tuple(at for at, each in enumerate(rule.history) if _fits(each, arguments, public))
+        key = (rule.id, fitting)
+        if key not in self._newer:
+            self._newer[key] = self._first_better(entry, [rule.history[at] for at in fitting])
+        return self._newer[key]
+
+    def _first_better(self, entry: History, fitting: Sequence[History]) -> NewerTorch | None:
+        first = None
+        for release in reversed([each for each in RELEASES if each > self._environment.torch]):
+            then = next(
+                (each for each in fitting if self._environment.device in each.devices and each.torch.contains(release)),
+                None,
+            )
+            if not _better(then, entry):
+                break
+            first = NewerTorch(
+                str(release), then.default if then else "deterministic", then.strict if then else "deterministic"
+            )
+        return first
 
 
-def _composite_hits(composite: CompositeCall, index: int, candidates: _Candidates, trace: Trace) -> Iterator[_Hit]:
-    for rule, entries in candidates.call(composite.name):
-        arguments = dict(zip(rule.params, composite.args, strict=False)) | dict(composite.kwargs)
-        arguments = dict.fromkeys(rule.params) | arguments
-        entry = _deciding(rule, entries, arguments, (composite.name,), trace.assumed_sizes)
-        if entry is not None:
-            phase = rule.phase if composite.phase == "forward" else composite.phase
-            notes = _scale_notes(rule, trace.assumed_sizes)
-            yield _Hit(rule, entry, composite.name, phase, composite.module, composite.called, notes, index)
-
-
-def _op_hits(node: fx.Node, op: _Op, trace: Trace, sources: Sources) -> Iterator[_Hit]:
-    call = call_of(node)
-    arguments = Arguments(node, call, sources)
-    for rule, entries in op.rules:
-        entry = _deciding(rule, entries, arguments, call.public, trace.assumed_sizes)
-        if entry is not None:
-            notes = _scale_notes(rule, trace.assumed_sizes)
-            order = call.sequence_nr if call.cause is not None and call.sequence_nr is not None else 0
-            for_inputs = call.cause is not None and call.cause not in sources.weighted
-            yield _Hit(rule, entry, op.name, call.phase, call.module, call.called, notes, order, for_inputs)
-
-
-def _deciding(
-    rule: Rule,
-    entries: tuple[History, ...],
-    arguments: Mapping[str, Any],
-    public: tuple[str, ...],
-    assumed_sizes: bool,
-) -> History | None:
-    """The entry that decides for this call, if it has something to report."""
-    if not _all_hold(rule.when, arguments) or not (assumed_sizes or _all_hold(rule.at_scale, arguments)):
+def _as_forced(entry: History, on: bool) -> History | None:
+    """What an entry comes to where the model's own code has turned strict mode on, or off."""
+    if on:
+        return None if entry.verdict == "switches" else entry
+    if entry.default == "deterministic":
         return None
-    for entry in entries:
-        if (not entry.via or any(name in entry.via for name in public)) and _all_hold(entry.when, arguments):
-            return entry if entry.verdict is not None else None
-    return None
+    if entry.default != "nondeterministic":
+        return entry
+    off = "The model's own code turns strict mode off here, so it does not act on this op."
+    return replace(entry, strict="nondeterministic", said_warn_only=None, alert=None, why=off)
+
+
+def _better(then: History | None, now: History) -> bool:
+    """Whether a release that does `then` solves what one that does `now` leaves open."""
+    if then is None or then.verdict is None:
+        return True
+    return then.verdict == "switches" and now.verdict in ("raises", "silent")
+
+
+def _fits(entry: History | BitsClaim, arguments: Mapping[str, Any], public: tuple[str, ...]) -> bool:
+    return _reached(entry, public) and _all_hold(entry.when, arguments)
+
+
+def _reached(entry: History | BitsClaim, public: tuple[str, ...]) -> bool:
+    return not entry.via or any(name in entry.via for name in public)
 
 
 def _all_hold(conditions: tuple[Condition, ...], arguments: Mapping[str, Any]) -> bool:
     return all(condition.holds(arguments) for condition in conditions)
 
 
-def _scale_notes(rule: Rule, assumed_sizes: bool) -> tuple[str, ...]:
-    return (f"Only where {rule.scale}.",) if rule.at_scale and assumed_sizes else ()
+_WHY: Mapping[DefaultBehaviour, tuple[Bits, str]] = {
+    "setting": ("unknown", "A setting decides."),
+    "seeded": ("vary", "Random numbers: the same ones when the generator is seeded alike."),
+    "uninitialized": ("vary", "It depends on what the memory held before."),
+}
+
+
+def _bits(
+    standing: _Standing, entry: History, arguments: Mapping[str, Any], public: tuple[str, ...], assumed_sizes: bool
+) -> tuple[Bits, str]:
+    """Whether two runs can differ here, and the reason: never "cannot vary" on what was only assumed."""
+    if entry.default in _WHY:
+        return _WHY[entry.default]
+    if entry.default == "deterministic":
+        return "cannot vary", entry.why
+    for claim in standing.claims:
+        if _reached(claim, public) and _all_certain((*claim.when, *claim.at_sizes), arguments):
+            if claim.at_sizes and assumed_sizes:
+                return "unknown", f"{claim.why} That is so at the sizes assumed here."
+            return claim.bits, claim.why
+    if standing.rule.at_scale and assumed_sizes:
+        return "unknown", f"Only where {standing.rule.scale}."
+    return "vary", standing.rule.mechanism
+
+
+def _all_certain(conditions: tuple[Condition, ...], arguments: Mapping[str, Any]) -> bool:
+    return all(condition.certain(arguments) for condition in conditions)
+
+
+def _composite_hits(composite: CompositeCall, index: int, candidates: _Candidates, trace: Trace) -> Iterator[_Hit]:
+    for standing in candidates.call(composite.name):
+        rule = standing.rule
+        arguments = dict(zip(rule.params, composite.args, strict=False)) | dict(composite.kwargs)
+        arguments = dict.fromkeys(rule.params) | {"strict_in_forward": composite.strict_forced is not False} | arguments
+        judgement = candidates.judge(
+            standing, arguments, (composite.name,), trace.assumed_sizes, composite.strict_forced
+        )
+        if judgement is not None:
+            phase = rule.phase if composite.phase == "forward" else composite.phase
+            yield _Hit(judgement, composite.name, phase, composite.module, composite.called, index)
+
+
+def _op_hits(node: fx.Node, op: _Op, candidates: _Candidates, trace: Trace, sources: Sources) -> Iterator[_Hit]:
+    call = call_of(node)
+    arguments = Arguments(node, call, sources)
+    for standing in op.rules:
+        judgement = candidates.judge(standing, arguments, call.public, trace.assumed_sizes, call.strict_forced)
+        if judgement is not None:
+            order = call.sequence_nr if call.cause is not None and call.sequence_nr is not None else 0
+            for_inputs = call.cause is not None and call.cause not in sources.weighted
+            yield _Hit(judgement, op.name, call.phase, call.module, call.called, order, for_inputs)
 
 
 def _grouped(hits: Iterable[_Hit]) -> Iterator[Finding]:
     groups: dict[tuple[Any, ...], list[_Hit]] = {}
     for hit in hits:
-        key = (hit.rule.id, id(hit.history), hit.op, hit.phase, hit.module.type if hit.module else "", hit.notes)
+        said = hit.judgement
+        module_type = hit.module.type if hit.module else ""
+        key = (said.rule.id, id(said.history), said.bits, said.bits_why, said.newer, hit.op, hit.phase, module_type)
         groups.setdefault(key, []).append(hit)
     for group in groups.values():
         yield _finding(group)
@@ -190,21 +308,26 @@ def _grouped(hits: Iterable[_Hit]) -> Iterator[Finding]:
 
 def _finding(group: list[_Hit]) -> Finding:
     first = group[0]
-    verdict = first.history.verdict
+    rule, history, bits, bits_why, newer = first.judgement
+    verdict = history.verdict
     assert verdict is not None
     return Finding(
-        rule=first.rule.id,
-        title=first.rule.title,
+        rule=rule.id,
+        title=rule.title,
         verdict=verdict,
         op=first.op,
         phase=first.phase,
         module_type=first.module.type if first.module else "",
         places=tuple(_places(group)),
-        default=first.history.default,
-        strict=first.history.strict,
-        alert=first.history.alert,
-        message=" ".join((first.rule.mechanism, first.history.why, *first.notes)),
-        replacements=first.rule.replacements,
+        default=history.default,
+        strict=history.strict,
+        warn_only=history.warn_only,
+        bits=bits,
+        bits_why=bits_why,
+        alert=history.alert,
+        message=f"{rule.mechanism} {history.why}",
+        replacements=rule.replacements,
+        newer_torch=newer,
         predicted=verdict,
     )
 

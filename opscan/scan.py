@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from opscan.environment import NEWEST, Environment, make_environment
+from opscan.environment import NEWEST, Environment, Strictness, make_environment
 from opscan.errors import TraceError
 from opscan.finding import Line
 from opscan.match import match, merged
 from opscan.report.report import Report
 from opscan.report.words import short_line
-from opscan.rules.load import load_rules
+from opscan.rules.load import Ruleset, load_rules
 from opscan.target.build import Target, build_target, target_from_object
 from opscan.target.inputs import Inputs, inputs_from_object
 from opscan.target.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
@@ -32,9 +34,10 @@ def check(
     loss: str | Callable[..., Any] | None = None,
     device: str = "auto",
     torch_version: str | None = None,
-    strict: bool | None = None,
+    strict: Strictness = None,
     mode: str = "train",
     input_grad: bool | None = None,
+    rules: str | os.PathLike[str] | Ruleset | None = None,
 ) -> Report:
     """Say what is nondeterministic in a model or a training step, where, why, and what to write instead.
 
@@ -42,21 +45,23 @@ def check(
     of positional ones or a dict of keyword ones; left out, they are solved for on the meta device. `loss` takes the
     output (and a target, solved for): a function, or the name of one of torch's. `device` is the device the answer is
     for ("auto" is CUDA), whether or not it is here; `torch_version` likewise, by default the installed one. `strict`
-    says whether strict mode will be on. mode "train" traces forward and backward, "eval" the forward alone.
-    `input_grad` says whether the floating inputs need a gradient: by default those of a module do, as when it is part
-    of a larger model (places that only matter then are marked), and those of a step do not.
+    says whether strict mode will be on: True, False, "warn_only", or None for an answer that serves them all. mode
+    "train" traces forward and backward, "eval" the forward alone. `input_grad` says whether the floating inputs need a
+    gradient: by default those of a module do, as when it is part of a larger model (places that only matter then are
+    marked), and those of a step do not. `rules` is a folder of further rules, or a Ruleset to judge by.
 
     Nothing is run on real data; the model, its gradients and buffers, random numbers and flags stay as they were.
-    Raises OpscanError (TargetError, InputError, TraceError, EnvironmentSpecError) when it cannot look, and
+    Raises OpscanError (TargetError, InputError, TraceError, RulesError, EnvironmentSpecError) when it cannot look, and
     ValueError or TypeError for arguments that make no sense.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     environment = make_environment(device, torch_version, strict)
+    judged_by = rules if isinstance(rules, Ruleset) else load_rules(*([Path(rules)] if rules is not None else []))
     built = build_target(target, {}, constructing) if isinstance(target, str) else target_from_object(target)
     given = None if inputs is None else inputs_from_object(inputs)
     traced: Mode = "train" if mode == "train" else "eval"
-    return scan_target(built, given, environment, loss=loss, mode=traced, input_grad=input_grad)
+    return scan_target(built, given, environment, loss=loss, mode=traced, input_grad=input_grad, rules=judged_by)
 
 
 def scan_target(
@@ -67,9 +72,10 @@ def scan_target(
     loss: str | LossFunction | None = None,
     mode: Mode = "train",
     input_grad: bool | None = None,
+    rules: Ruleset | None = None,
 ) -> Report:
-    """Trace a target that is built, and judge it by the shipped rules."""
-    rules = load_rules()
+    """Trace a target that is built, and judge it by the rules, the shipped ones by default."""
+    rules = rules if rules is not None else load_rules()
     run_forward = attempt(target.call, training=mode == "train")
     loss_target = None
     if inputs is not None and loss is not None and TARGET_NAME not in names_of(target):
@@ -98,7 +104,7 @@ def scan_target(
         traces = _both_ways(partial(trace, input_grad=False))
         refused = ("the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)",)
     assumptions = (*target.assumptions, *inputs.assumptions, *(bound.assumptions if bound else ()), *refused)
-    report = make_report(target.label, traces, environment, assumptions)
+    report = make_report(target.label, traces, environment, assumptions, rules)
     if input_grad is None and any(place.for_inputs for finding in report.findings for place in finding.places):
         needed = "the inputs need a gradient, as inside a larger model (assumed; --no-input-grad)"
         report = replace(report, assumptions=(*report.assumptions, needed))
@@ -106,10 +112,15 @@ def scan_target(
 
 
 def make_report(
-    label: str, traces: Sequence[Trace], environment: Environment, assumptions: tuple[str, ...] = ()
+    label: str,
+    traces: Sequence[Trace],
+    environment: Environment,
+    assumptions: tuple[str, ...] = (),
+    rules: Ruleset | None = None,
 ) -> Report:
     """Judge the traces of one target for one environment; they may be judged for many."""
-    matched = merged([match(trace, load_rules(), environment) for trace in traces])
+    rules = rules if rules is not None else load_rules()
+    matched = merged([match(trace, rules, environment) for trace in traces])
     phases = [[call_of(node).phase for node in trace.ops()] for trace in traces]
     backward = max(each.count("backward") for each in phases)
     return Report(

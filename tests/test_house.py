@@ -20,12 +20,13 @@ FILES = sorted(ROOT.rglob("*.py"))
 ROOMS = [
     {"errors", "blame", "progress"},
     {"rules"},
-    {"environment", "finding"},
+    {"environment", "finding", "config"},
+    {"audit", "settings"},
     {"target", "trace"},
     {"arguments"},
     {"match"},
     {"report"},
-    {"scan"},
+    {"scan", "cases"},
     {"cli"},
 ]
 """Lower rooms first: a file imports from its own room's level or below."""

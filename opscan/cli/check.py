@@ -8,9 +8,10 @@ import gc
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from opscan.cli.words import CLEAN, COULD_NOT_LOOK, DEVICE_WORDS, FINDINGS, VERDICT_WORDS, complain
+from opscan.cli.words import CLEAN, COULD_NOT_LOOK, DEVICE_WORDS, FINDINGS, SHOW_WORDS, VERDICT_WORDS, complain
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
@@ -74,29 +75,34 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--strict", dest="strict", action="store_true", default=None,
         help="it will train under torch.use_deterministic_algorithms(True): ops that switch then do not fail the check",
     )  # fmt: skip
+    strictness.add_argument(
+        "--warn-only", dest="strict", action="store_const", const="warn_only",
+        help="it will train under torch.use_deterministic_algorithms(True, warn_only=True), which is not strict mode"
+        " with warnings: some ops then stay nondeterministic",
+    )  # fmt: skip
     strictness.add_argument("--default", dest="strict", action="store_false", help="it will train without strict mode")
     output = parser.add_argument_group("what to show")
     output.add_argument("--format", choices=("table", "json"), default="table")
     output.add_argument(
         "--show",
-        type=_verdicts,
+        type=partial(_words, allowed=SHOW_WORDS),
         default=(),
-        metavar="VERDICT,...",
-        help="also list these: config, random, uninitialized, unknown, all",
+        metavar="KIND,...",
+        help="also list these: config, random, uninitialized, unknown, harmless (the bits cannot vary), all",
     )
     output.add_argument(
-        "--fail-on", type=_verdicts, default=None, metavar="VERDICT,...",
+        "--fail-on", type=partial(_words, allowed=VERDICT_WORDS), default=None, metavar="VERDICT,...",
         help="what makes the exit status 1 (default: raises,switches,silent; with --strict: raises,silent)",
     )  # fmt: skip
 
 
-def _verdicts(text: str) -> tuple[str, ...]:
+def _words(text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if "all" in words:
-        return VERDICT_WORDS
+        return allowed
     for word in words:
-        if word not in VERDICT_WORDS:
-            raise argparse.ArgumentTypeError(f"unknown verdict {word!r}; use {', '.join(VERDICT_WORDS)}")
+        if word not in allowed:
+            raise argparse.ArgumentTypeError(f"unknown verdict {word!r}; use {', '.join(allowed)}")
     return words
 
 

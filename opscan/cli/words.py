@@ -6,6 +6,7 @@ import sys
 
 CLEAN, FINDINGS, COULD_NOT_LOOK = 0, 1, 2
 VERDICT_WORDS = ("raises", "switches", "silent", "config", "random", "uninitialized", "unknown")
+SHOW_WORDS = (*VERDICT_WORDS, "harmless")
 DEVICE_WORDS = ("auto", "cuda", "mps", "cpu")
 
 

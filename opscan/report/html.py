@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from html import escape
 
+from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.report.report import Report
 from opscan.report.words import (
     ALWAYS_SHOWN,
-    DEFAULT_MODE,
     SAME_VALUES,
-    STRICT_MODE,
-    alert_text,
     describe_environment,
+    is_listed,
+    mode_lines,
     place_words,
     summaries,
     verdict_line,
@@ -24,14 +24,14 @@ _CELL = "text-align:left;vertical-align:top;white-space:normal"
 
 def render_html(report: Report) -> str:
     """The same content as the terminal table, one row per finding, details folded."""
-    findings = [finding for finding in report.findings if finding.verdict in ALWAYS_SHOWN]
+    findings = [finding for finding in report.findings if is_listed(finding, ALWAYS_SHOWN)]
     parts = [
         f"<p><b>{escape(report.target)}</b> ({escape(describe_environment(report.environment))})<br>"
         f"{escape(verdict_line(report))}</p>"
     ]
     if findings:
         head = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("verdict", "op", "count", "where", "what to do"))
-        rows = "".join(_row(finding) for finding in findings)
+        rows = "".join(_row(finding, report.environment) for finding in findings)
         parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
     notes = [f"assumed: {text}" for text in report.assumptions] + summaries(report, ALWAYS_SHOWN)
     if notes:
@@ -39,14 +39,13 @@ def render_html(report: Report) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
-def _row(finding: Finding) -> str:
+def _row(finding: Finding, environment: Environment) -> str:
     where = "<br>".join(
         f"<code>{escape(module)}</code> {escape(lines)}" for module, lines in place_words(finding.places)
     )
-    alert = f"<br><code>{escape(alert_text(finding))}</code>" if finding.alert else ""
-    modes = (
-        f"default mode: {escape(DEFAULT_MODE[finding.default])}<br>"
-        f"strict mode: {escape(STRICT_MODE[finding.strict])}{alert}"
+    modes = "<br>".join(
+        f"{label}: {f'<code>{escape(text)}</code>' if label == 'alert' else escape(text)}"
+        for label, text in mode_lines(finding, environment)
     )
     instead = "".join(_remedy(each) for each in finding.replacements)
     cells = (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opscan.environment import Environment
+from opscan.environment import Environment, Strictness
 from opscan.finding import Finding
 from opscan.rules.schema import VERDICTS
 
@@ -42,9 +42,17 @@ class Report:
         return {verdict: counted[verdict] for verdict in ALL_VERDICTS if counted[verdict]}
 
     def fails(self, on: Iterable[str] | None = None) -> bool:
-        """Whether anything with one of these verdicts was found; by default what varies in the mode asked for."""
-        wanted = set(default_fail_on(self.environment) if on is None else on)
-        return bool(wanted & set(self.counts()))
+        """Whether anything with one of these verdicts was found; by default what varies or stops in the mode asked for.
+
+        What cannot vary fails only where strict mode would stop at it.
+        """
+        strict = self.environment.strict
+        if on is None:
+            return any(fails_in(finding, strict) for finding in self.findings)
+        wanted = set(on)
+        return any(finding.verdict in wanted and not finding.harmless for finding in self.findings) or (
+            "unknown" in wanted and bool(self.unknown)
+        )
 
     def to_json(self) -> str:
         """The documented JSON document (schema 1), with this one report in it."""
@@ -79,6 +87,11 @@ class Report:
         return f"<opscan report on {self.target} ({self.environment.device}, torch {self.environment.torch}): {found}>"
 
 
-def default_fail_on(environment: Environment) -> tuple[str, ...]:
-    """The verdicts that make a check fail: what varies from run to run in the mode the user trains in."""
-    return ("raises", "silent") if environment.strict else ("raises", "switches", "silent")
+def fails_in(finding: Finding, strict: Strictness) -> bool:
+    """Whether a finding varies from run to run, or raises, in the mode the user trains in; None is any mode."""
+    if finding.verdict not in ("raises", "switches", "silent"):
+        return False
+    if finding.strict == "raises" and strict in (True, None):
+        return True
+    does = {True: finding.strict, "warn_only": finding.warn_only}.get(strict, finding.default)
+    return does == "nondeterministic" and finding.bits != "cannot vary"

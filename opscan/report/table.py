@@ -8,15 +8,15 @@ from collections.abc import Iterable
 
 from tabulate import tabulate
 
+from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.report.report import Report
 from opscan.report.words import (
     ALWAYS_SHOWN,
-    DEFAULT_MODE,
     SAME_VALUES,
-    STRICT_MODE,
-    alert_text,
     describe_environment,
+    is_listed,
+    mode_lines,
     place_words,
     short_paths,
     summaries,
@@ -38,10 +38,10 @@ def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> s
         parts.append(
             "\n".join(_wrapped("assumed" if not at else "", text, width) for at, text in enumerate(report.assumptions))
         )
-    findings = [finding for finding in report.findings if finding.verdict in shown]
+    findings = [finding for finding in report.findings if is_listed(finding, shown)]
     if findings:
         parts.append(_overview(findings, width))
-        parts.extend(_details(finding, width) for finding in findings)
+        parts.extend(_details(finding, report.environment, width) for finding in findings)
     if "unknown" in shown and report.unknown:
         parts.append(tabulate(report.unknown.items(), headers=("unknown op", "count"), tablefmt="simple"))
     rest = summaries(report, shown)
@@ -52,18 +52,22 @@ def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> s
 
 
 def _overview(findings: list[Finding], width: int) -> str:
-    verdicts = max(len(word) for word in ("verdict", *(finding.verdict for finding in findings)))
+    """One line per finding; whether the bits vary has a column where not all do and there is room."""
     wheres = min(_WHERE, max(len(_first_places(finding)) for finding in findings))
-    ops = width - verdicts - len("count") - wheres - 6 * _GAP
-    rows = [
-        (each.verdict, _broken(each.op, ops), each.count, _broken(_first_places(each), wheres)) for each in findings
-    ]
+    columns: list[tuple[str, list[str]]] = [("verdict", [finding.verdict for finding in findings])]
+    if width >= 80 and any(finding.bits != "vary" for finding in findings):
+        columns.append(("bits", [finding.bits for finding in findings]))
+    taken = sum(max(len(head), *map(len, cells)) + _GAP for head, cells in columns)
+    ops = width - taken - len("count") - wheres - 4 * _GAP
+    columns.append(("op", [_broken(finding.op, ops) for finding in findings]))
+    columns.append(("count", [str(finding.count) for finding in findings]))
+    columns.append(("where", [_broken(_first_places(finding), wheres) for finding in findings]))
     return tabulate(
-        rows,
-        headers=("verdict", "op", "count", "where"),
+        zip(*(cells for _, cells in columns), strict=True),
+        headers=[head for head, _ in columns],
         tablefmt="simple",
         disable_numparse=True,
-        colalign=("left", "left", "right", "left"),
+        colalign=["right" if head == "count" else "left" for head, _ in columns],
     )
 
 
@@ -82,17 +86,14 @@ def _first_places(finding: Finding) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _details(finding: Finding, width: int) -> str:
+def _details(finding: Finding, environment: Environment, width: int) -> str:
     head = f"{finding.op}: {finding.verdict}, in {finding.phase} ({finding.rule})"
     lines = [textwrap.fill(head, width, subsequent_indent="  ")]
     places = place_words(finding.places)
     margin = max(len(module) for module, _ in places)
     for at, (module, where) in enumerate(places):
         lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width))
-    lines.append(_wrapped("default", DEFAULT_MODE[finding.default], width))
-    lines.append(_wrapped("strict", STRICT_MODE[finding.strict], width))
-    if finding.alert:
-        lines.append(_wrapped("alert", alert_text(finding), width))
+    lines.extend(_wrapped(label, text, width) for label, text in mode_lines(finding, environment))
     lines.append(_wrapped("why", finding.message, width))
     for at, each in enumerate(finding.replacements):
         lines.extend(_remedy("instead" if not at else "", each, width))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from opscan.blame import shown_path
-from opscan.environment import Environment
+from opscan.environment import Environment, Strictness
 from opscan.finding import Finding, Line, Place
 from opscan.report.report import Report
 
@@ -25,12 +25,27 @@ STRICT_MODE = {
     "seeded": "the same",
     "filled": "the memory is filled first",
 }
+WARN_ONLY = {
+    "nondeterministic": "warns, and still differs",
+    "deterministic": "repeats",
+    "setting": "by a setting",
+    "seeded": "the same",
+    "filled": "the memory is filled first",
+    "uninitialized": "warns, and reads memory nothing wrote",
+}
+STRICTNESS: dict[Strictness, str] = {
+    True: ", strict mode",
+    False: ", default mode",
+    "warn_only": ", strict mode with warn_only",
+    None: "",
+}
 SAME_VALUES = {
     "bitwise": "same values, bit for bit",
     "rounding": "same values, up to rounding",
     "different": "other values",
 }
 SUMMARY = {
+    "harmless": "whose bits cannot vary, though strict mode may run another kernel",
     "config": "repeatable or not by a setting",
     "random": "drawing random numbers: repeatable when seeded",
     "uninitialized": "reading memory nothing wrote",
@@ -41,8 +56,28 @@ ALWAYS_SHOWN = ("raises", "switches", "silent")
 
 def describe_environment(environment: Environment) -> str:
     """The environment in a few words: `cuda, torch 2.13.0, strict mode`."""
-    mode = {True: ", strict mode", False: ", default mode", None: ""}[environment.strict]
-    return f"{environment.device}, torch {environment.torch}{mode}"
+    return f"{environment.device}, torch {environment.torch}{STRICTNESS[environment.strict]}"
+
+
+def mode_lines(finding: Finding, environment: Environment) -> list[tuple[str, str]]:
+    """What each mode does here, each with its label; warn_only where it is asked for, or is a trap."""
+    lines = [("default", _default_words(finding)), ("strict", STRICT_MODE[finding.strict])]
+    trap = finding.strict == "deterministic" and finding.warn_only != "deterministic"
+    if trap or environment.strict == "warn_only":
+        lines.append(("warn_only", WARN_ONLY[finding.warn_only]))
+    if finding.alert:
+        lines.append(("alert", alert_text(finding)))
+    if finding.newer_torch is not None:
+        since, default, _ = finding.newer_torch
+        lines.append(("newer", f"from torch {since} it repeats" + " in strict mode" * (default == "nondeterministic")))
+    return lines
+
+
+def _default_words(finding: Finding) -> str:
+    if finding.default != "nondeterministic" or finding.bits == "vary":
+        return DEFAULT_MODE[finding.default]
+    known = "repeats: the bits cannot vary" if finding.bits == "cannot vary" else "not known to repeat"
+    return f"{known}. {finding.bits_why}"
 
 
 def alert_text(finding: Finding) -> str:
@@ -107,27 +142,52 @@ def short_line(line: Line) -> str:
 
 
 def summaries(report: Report, shown: Iterable[str]) -> list[str]:
-    """One line for each verdict that was found but is not listed, saying how to list it."""
+    """One line for each kind of finding that is not listed, saying what it is; `harmless` is a kind of its own."""
     lines = []
+    harmless = [finding for finding in report.findings if finding.harmless]
+    if harmless and "harmless" not in shown:
+        lines.append(_summary("harmless", _counted(harmless), [_packet(finding.op) for finding in harmless]))
     for verdict, count in report.counts().items():
         if verdict not in shown:
-            ops = sorted({_packet(finding.op) for finding in report.findings if finding.verdict == verdict})
-            names = ", ".join((ops or sorted(report.unknown))[:4]) + (", ..." if len(ops or report.unknown) > 4 else "")
-            lines.append(f"{verdict}: {count} {'op' if count == 1 else 'ops'} {SUMMARY[verdict]} ({names})")
+            ops = [_packet(finding.op) for finding in report.findings if finding.verdict == verdict]
+            lines.append(_summary(verdict, count, ops or list(report.unknown)))
     return lines
+
+
+def _summary(kind: str, count: int, ops: Iterable[str]) -> str:
+    different = sorted(set(ops))
+    names = ", ".join(different[:4]) + (", ..." if len(different) > 4 else "")
+    return f"{kind}: {count} {'op' if count == 1 else 'ops'} {SUMMARY[kind]} ({names})"
 
 
 def _packet(op: str) -> str:
     return op.split(".")[1] if op.startswith("aten.") else op.rpartition(".")[2]
 
 
+def is_listed(finding: Finding, shown: Iterable[str]) -> bool:
+    """Whether a finding is listed with all there is to say, or only summed up."""
+    return "harmless" in shown if finding.harmless else finding.verdict in shown
+
+
+def _counted(findings: Iterable[Finding]) -> int:
+    return sum(finding.count for finding in findings)
+
+
 def verdict_line(report: Report) -> str:
-    """The report in one sentence."""
-    found = {verdict: count for verdict, count in report.counts().items() if verdict in ALWAYS_SHOWN}
+    """The report in one or two sentences."""
     total = f"{report.forward_ops + report.backward_ops} ops"
     split = f"({report.forward_ops} forward, {report.backward_ops} backward)"
-    if not found:
-        return f"Nothing nondeterministic in {total} {split}."
-    each = ", ".join(f"{count} {verdict}" for verdict, count in found.items())
-    text = f"{sum(found.values())} of {total} {split} nondeterministic: {each}."
-    return text if report.fails() else f"{text} In strict mode all of them repeat."
+    listed = [finding for finding in report.findings if finding.verdict in ALWAYS_SHOWN]
+    varying = [finding for finding in listed if finding.bits != "cannot vary"]
+    stopped = _counted(finding for finding in listed if finding.verdict == "raises" and finding not in varying)
+    if not varying:
+        text = f"Nothing nondeterministic in {total} {split}."
+    else:
+        found = {verdict: _counted(each for each in varying if each.verdict == verdict) for verdict in ALWAYS_SHOWN}
+        each = ", ".join(f"{count} {verdict}" for verdict, count in found.items() if count)
+        text = f"{_counted(varying)} of {total} {split} nondeterministic: {each}."
+        if not report.fails():
+            text += " In strict mode all of them repeat."
+    if stopped:
+        text += f" Strict mode raises at {stopped}{' more' * bool(varying)} whose bits cannot vary."
+    return text

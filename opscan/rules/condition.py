@@ -16,6 +16,8 @@ from functools import partial
 from types import CodeType
 from typing import Any
 
+from opscan.rules.counting import COUNTING_FUNCTIONS
+
 UNKNOWN = object()
 """Stands for an argument that was not recorded; a condition that touches it counts as met."""
 
@@ -106,10 +108,10 @@ PLAIN_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floor": math.floor,
     "prod": math.prod,
 }
-FACTS = ("read_before_written",)
+FACTS = ("read_before_written", "strict_in_forward")
 """Functions without arguments: facts about the op's place in the graph, supplied with the arguments."""
 
-_FUNCTIONS = TENSOR_FUNCTIONS | PLAIN_FUNCTIONS
+_FUNCTIONS = TENSOR_FUNCTIONS | PLAIN_FUNCTIONS | COUNTING_FUNCTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +129,21 @@ class Condition:
         Tensors are given as objects with `shape`, `stride`, `dtype`, `layout` and `requires_grad`;
         facts under their own name. Source of the reading of "cannot be evaluated": rules/README.md.
         """
+        return self._value(arguments) is not False
+
+    def certain(self, arguments: Mapping[str, Any]) -> bool:
+        """As `holds`, the other way round: False when it cannot be evaluated."""
+        return self._value(arguments) is True
+
+    def _value(self, arguments: Mapping[str, Any]) -> bool | None:
         scope = {name: arguments.get(name, UNKNOWN) for name in self.names}
         if any(value is UNKNOWN for value in scope.values()):
-            return True
-        scope |= {fact: partial(arguments.get, fact, True) for fact in self.facts}
+            return None
+        scope |= {fact: partial(arguments.__getitem__, fact) for fact in self.facts}
         try:
             return bool(eval(self.code, {"__builtins__": {}, **_FUNCTIONS, **scope}))
-        except (TypeError, AttributeError, IndexError, ValueError, ZeroDivisionError):
-            return True
+        except (TypeError, AttributeError, LookupError, ValueError, ZeroDivisionError):
+            return None
 
 
 def parse_condition(text: str) -> Condition:

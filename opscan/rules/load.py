@@ -18,6 +18,8 @@ from opscan.errors import RulesError
 from opscan.rules.condition import Condition, ConditionError, parse_condition
 from opscan.rules.schema import (
     DEVICES,
+    Bits,
+    BitsClaim,
     DefaultBehaviour,
     Evidence,
     EvidenceKind,
@@ -29,7 +31,7 @@ from opscan.rules.schema import (
     StrictBehaviour,
 )
 
-_ID = re.compile(r"OPS\d{3}")
+_ID = re.compile(r"[A-Z]{2,12}\d{3,4}")
 _OP = re.compile(r"\w+\.\w+(\.\w+)?")
 _CALL = re.compile(r"\w+(\.\w+)+")
 
@@ -77,35 +79,49 @@ def _index(pairs: Iterable[tuple[str, Rule]]) -> dict[str, tuple[Rule, ...]]:
 
 
 @lru_cache(maxsize=8)
-def load_rules(directory: Path | None = None) -> Ruleset:
-    """Read every rule file of a folder (the shipped ones by default).
+def load_rules(*folders: Path) -> Ruleset:
+    """Read the shipped rules, and those of further folders beside them.
 
     Raises RulesError naming the file, the id and the likely fix: unknown or missing keys, duplicate
     ids, unreadable version ranges, conditions outside the language.
     """
-    folder = directory if directory is not None else builtin_rules_dir()
-    files = sorted(path for path in folder.glob("*.toml") if not path.name.endswith(".cases.toml"))
+    return make_ruleset(rule for folder in (builtin_rules_dir(), *folders) for rule in read_folder(folder))
+
+
+def read_folder(folder: Path) -> Iterator[Rule]:
+    """The rules of every rule file in a folder; files with two dots (`padding.cases.toml`) are something else."""
+    files = sorted(path for path in folder.glob("*.toml") if "." not in path.stem)
     if not files:
         raise RulesError(
-            "no rule files (*.toml) here", str(folder), "Reinstall opscan, or name the folder that holds them."
+            "no rule files (*.toml) here", str(folder), "Name a folder that holds some; rules/README.md shows a row."
         )
-    return make_ruleset(rule for path in files for rule in read_rules(path))
+    for path in files:
+        yield from read_rules(path)
 
 
 def read_rules(path: Path) -> Iterator[Rule]:
     """The rules of one file, in file order."""
+    yield from rules_of(read_toml(path), path.name)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of one TOML file. Raises RulesError when it is none."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RulesError(f"not valid TOML: {error}", path.name, "Fix the syntax at that line.") from error
-    top = _Table(content, path.name)
+
+
+def rules_of(content: dict[str, Any], source: str) -> Iterator[Rule]:
+    """The rules of TOML that is read already; `source` says where it stood."""
+    top = Table(content, source)
     rows = top.rows("rule")
     top.done()
     for row in rows:
-        yield _read_rule(row)
+        yield _read_rule(row, source)
 
 
-def _read_rule(row: _Table) -> Rule:
+def _read_rule(row: Table, source: str) -> Rule:
     row.place = f"{row.place} {row.content.get('id', '(row without id)')}"
     rule = Rule(
         id=row.text("id", matching=_ID),
@@ -118,10 +134,11 @@ def _read_rule(row: _Table) -> Rule:
         when=row.conditions("when"),
         at_scale=row.conditions("at_scale"),
         scale=row.text("scale", required=False),
+        bits=tuple(_read_bits(entry) for entry in row.rows("bits", required=False)),
         history=tuple(_read_history(entry) for entry in row.rows("history")),
         replacements=tuple(_read_replacement(entry) for entry in row.rows("replacement", required=False)),
         evidence=tuple(_read_evidence(entry) for entry in row.rows("evidence")),
-        source=row.place.split()[0],
+        source=source,
     )
     row.done()
     if bool(rule.ops) == bool(rule.calls):
@@ -133,14 +150,15 @@ def _read_rule(row: _Table) -> Rule:
     return rule
 
 
-def _read_history(entry: _Table) -> History:
+def _read_history(entry: Table) -> History:
     history = History(
-        devices=tuple(entry.choice_of(word, DEVICES, "device") for word in entry.texts("device", required=True)),
+        devices=entry.choices("device", DEVICES),
         torch=entry.specifier("torch"),
         default=entry.choice("default", get_args(DefaultBehaviour)),
         strict=entry.choice("strict", get_args(StrictBehaviour)),
         why=entry.text("why"),
         alert=entry.text("alert", required=False) or None,
+        said_warn_only=entry.choice("warn_only", get_args(StrictBehaviour)) if "warn_only" in entry else None,
         via=entry.texts("via", matching=_CALL),
         when=entry.conditions("when"),
     )
@@ -152,20 +170,34 @@ def _read_history(entry: _Table) -> History:
     return history
 
 
-def _read_replacement(entry: _Table) -> Replacement:
+def _read_bits(entry: Table) -> BitsClaim:
+    claim = BitsClaim(
+        bits=entry.choice("bits", get_args(Bits)),
+        why=entry.text("why"),
+        devices=entry.choices("device", DEVICES) if "device" in entry else DEVICES,
+        torch=entry.specifier("torch") if "torch" in entry else None,
+        via=entry.texts("via", matching=_CALL),
+        when=entry.conditions("when"),
+        at_sizes=entry.conditions("at_sizes"),
+    )
+    entry.done()
+    return claim
+
+
+def _read_replacement(entry: Table) -> Replacement:
     replacement = Replacement(entry.text("name"), entry.choice("same_values", get_args(SameValues)), entry.text("how"))
     entry.done()
     return replacement
 
 
-def _read_evidence(entry: _Table) -> Evidence:
+def _read_evidence(entry: Table) -> Evidence:
     evidence = Evidence(entry.choice("kind", get_args(EvidenceKind)), entry.text("ref"))
     entry.done()
     return evidence
 
 
-class _Table:
-    """One TOML table being read: every key is asked for once, and what is left over is an error."""
+class Table:
+    """One TOML table being read: what is left over when it is `done` is an error."""
 
     def __init__(self, content: dict[str, Any], place: str) -> None:
         self.content = content
@@ -174,6 +206,9 @@ class _Table:
 
     def error(self, what: str, hint: str) -> RulesError:
         return RulesError(what, self.place, hint)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.content
 
     def take(self, key: str, kind: type, required: bool) -> Any:
         self.asked.append(key)
@@ -203,11 +238,11 @@ class _Table:
                 )
         return tuple(values)
 
-    def rows(self, key: str, *, required: bool = True) -> list[_Table]:
+    def rows(self, key: str, *, required: bool = True) -> list[Table]:
         values = self.take(key, list, required)
         if required and not values:
             raise self.error(f"`{key}` has no entry", f"Add at least one [[{key}]] table.")
-        return [_Table(value, self.place) for value in values]
+        return [Table(value, self.place) for value in values]
 
     def choice(self, key: str, allowed: tuple[str, ...]) -> Any:
         return self.choice_of(self.text(key), allowed, key)
@@ -216,6 +251,9 @@ class _Table:
         if value not in allowed:
             raise self.error(f"`{key}` is {value!r}", f"{_meant(value, allowed)}Allowed: {', '.join(allowed)}.")
         return value
+
+    def choices(self, key: str, allowed: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(self.choice_of(word, allowed, key) for word in self.texts(key, required=True))
 
     def specifier(self, key: str) -> SpecifierSet:
         text = self.text(key)

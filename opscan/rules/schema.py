@@ -15,6 +15,7 @@ Device = Literal["cuda", "mps", "cpu"]
 Phase = Literal["forward", "backward"]
 DefaultBehaviour = Literal["nondeterministic", "deterministic", "setting", "seeded", "uninitialized"]
 StrictBehaviour = Literal["raises", "deterministic", "nondeterministic", "setting", "seeded", "filled"]
+Bits = Literal["vary", "cannot vary", "unknown"]
 SameValues = Literal["bitwise", "rounding", "different"]
 EvidenceKind = Literal["binary", "source", "test", "issue", "docs", "observed"]
 
@@ -54,12 +55,34 @@ class History:
     strict: StrictBehaviour
     why: str
     alert: str | None = None
+    said_warn_only: StrictBehaviour | None = None
     via: tuple[str, ...] = ()
     when: tuple[Condition, ...] = ()
 
     @property
     def verdict(self) -> Verdict | None:
         return verdict_of(self.default, self.strict)
+
+    @property
+    def warn_only(self) -> DefaultBehaviour | StrictBehaviour:
+        """What strict mode with warn_only=True does: an op that would raise warns, and runs as in default mode."""
+        return self.said_warn_only or (self.default if self.strict == "raises" else self.strict)
+
+
+@dataclass(frozen=True, slots=True)
+class BitsClaim:
+    """What is established on whether the result can differ from run to run; it counts where it certainly fits.
+
+    `at_sizes` are conditions on how much data there is: met for assumed inputs, they only make the answer "unknown".
+    """
+
+    bits: Bits
+    why: str
+    devices: tuple[Device, ...] = DEVICES
+    torch: SpecifierSet | None = None
+    via: tuple[str, ...] = ()
+    when: tuple[Condition, ...] = ()
+    at_sizes: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +122,6 @@ class Rule:
     when: tuple[Condition, ...] = ()
     at_scale: tuple[Condition, ...] = ()
     scale: str = ""
+    bits: tuple[BitsClaim, ...] = ()
     replacements: tuple[Replacement, ...] = ()
     source: str = ""

@@ -12,6 +12,7 @@ from torch import nn
 
 from opscan.blame import one_line, user_line
 from opscan.errors import TraceError
+from opscan.trace.asked import AskedStrict
 from opscan.trace.borrow import Twins, borrowed
 from opscan.trace.calls import PublicCalls
 from opscan.trace.graph import Role, Trace
@@ -41,8 +42,8 @@ def _refuse_to_invent(op: Any) -> None:
 
 
 @contextmanager
-def _borrowing(roots: Iterable[object], training: bool) -> Iterator[Twins]:
-    with unchanged_process(), dynamo_spared(), torch.inference_mode(False), borrowed(roots, training) as twins:
+def _borrowing(roots: Iterable[object], training: bool, asked: AskedStrict | None = None) -> Iterator[Twins]:
+    with unchanged_process(asked), dynamo_spared(), torch.inference_mode(False), borrowed(roots, training) as twins:
         _refuse_scripted(twins.holders)
         yield twins
 
@@ -97,7 +98,7 @@ def trace_target(
     recorder = Recorder(watched, otherwise)
     calls = PublicCalls(recorder.on_call)
     assumptions: list[str] = []
-    with _borrowing([call, args, dict(kwargs), loss], training) as twins, ExitStack() as stack:
+    with _borrowing([call, args, dict(kwargs), loss], training, recorder.asked) as twins, ExitStack() as stack:
         held = twins.swap(args), twins.swap(dict(kwargs))
         if input_grad and training:
             held = map_tensors(_as_activation, held[0]), map_tensors(_as_activation, held[1])

@@ -52,6 +52,8 @@ class OpCall(NamedTuple):
     `public` is the chain of public torch functions it came through, outermost first. `cause` is, for an op
     of the backward pass, the forward node whose autograd node ran it; module and lines are then the cause's.
     `composite` indexes `Trace.composites`. `grad_args` has bit i set when positional argument i needs a gradient.
+    `strict_forced` is whether the user's code had turned strict mode on or off when this op itself ran (the cause's own
+    OpCall says what held in its forward); None: it was as the process has it.
     """
 
     phase: Phase
@@ -62,10 +64,14 @@ class OpCall(NamedTuple):
     cause: fx.Node | None
     composite: int | None
     grad_args: int
+    strict_forced: bool | None = None
 
 
 class CompositeCall(NamedTuple):
-    """A call of a public function that a rule names as a whole; tensors stand in it as TensorInfo."""
+    """A call of a public function that a rule names as a whole; tensors stand in it as TensorInfo.
+
+    `strict_forced` is whether the user's code had turned strict mode on or off, as in OpCall.
+    """
 
     name: str
     args: tuple[Any, ...]
@@ -73,6 +79,7 @@ class CompositeCall(NamedTuple):
     phase: Phase
     module: ModuleSite | None
     called: SourceLine | None
+    strict_forced: bool | None = None
 
 
 class Invention(NamedTuple):

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+from opscan.trace.asked import AskedStrict
+
 
 def _default_device() -> torch.device | None:
     """What torch.set_default_device was last called with; None if never (torch/__init__.py, torch 2.6 to 2.15)."""
@@ -24,11 +26,11 @@ def _compiled_code_eager() -> AbstractContextManager[object]:
 
 
 @contextmanager
-def unchanged_process() -> Iterator[None]:
+def unchanged_process(asked: AskedStrict | None = None) -> Iterator[None]:
     """Restore, value by value, all process-wide state a trace touches, however it ends.
 
-    Inside, strict mode is off (a trace shows the default path; rules say what strict mode does), and the cyclic
-    garbage collector rests: a trace creates many small objects and frees none of them.
+    Inside, strict mode is off, and `asked` hears what the code would have it (see Note [Strict mode in a trace]). The
+    cyclic garbage collector rests: a trace creates many small objects and frees none of them.
     """
     strict = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -48,7 +50,8 @@ def unchanged_process() -> Iterator[None]:
             warnings.simplefilter("ignore")
             torch._C._set_deterministic_algorithms(False)
             torch.set_anomaly_enabled(False)  # meta has no values to check
-            yield
+            with (asked or AskedStrict()).listening():
+                yield
     finally:
         torch._C._set_deterministic_algorithms(strict, warn_only=warn_only)
         cudnn.enabled, cudnn.benchmark, cudnn.deterministic = cudnn_flags

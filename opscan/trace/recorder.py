@@ -13,6 +13,7 @@ import torch
 from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from opscan.trace.asked import AskedStrict
 from opscan.trace.graph import CompositeCall, Invention, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
 from opscan.trace.kept import KeptTensors
 from opscan.trace.provenance import construction_site, look_out
@@ -50,6 +51,7 @@ class Recorder(Values):
         self.inventions: list[Invention] = []
         self.autograd_nodes: dict[int, str] = {}
         self.loss = False
+        self.asked = AskedStrict()
         self._watched = watched
         self._nodes: list[fx.Node] = []
         self._by_storage: dict[int, tuple[fx.Node, int]] = {}
@@ -142,7 +144,7 @@ class Recorder(Values):
         called, _ = look_out(sys._getframe(3))
         module = self._modules[-1] if self._modules else None
         infos = map_tensors(tensor_info, args), map_tensors(tensor_info, dict(kwargs))
-        return CompositeCall(name, *infos, self._phase(), module, called)
+        return CompositeCall(name, *infos, self._phase(), module, called, self.asked.forced)
 
     def _phase(self) -> Phase:
         if _graph_task() != -1:
@@ -198,7 +200,7 @@ class Recorder(Values):
     def _provenance(self, node: fx.Node, grad_args: int) -> OpCall:
         called, functions = look_out(sys._getframe(3))
         public = _merged(self._public, functions)
-        backward = _autograd_node()
+        backward, forced = _autograd_node(), self.asked.forced
         if backward is None:
             return self._forward_call(node, called, public, grad_args)
         sequence_nr = backward._sequence_nr()
@@ -206,18 +208,18 @@ class Recorder(Values):
         self._own_sequence_numbers(node, grad_args)
         cause = self._by_sequence.get(sequence_nr)
         if cause is None:  # gradients being accumulated
-            return OpCall("backward", None, None, (), sequence_nr, None, self._composite, grad_args)
+            return OpCall("backward", None, None, (), sequence_nr, None, self._composite, grad_args, forced)
         origin: OpCall = cause.meta["opscan"]
         if self._modules:  # a forward that a checkpoint runs again
-            line = called or origin.called
-            return OpCall("backward", self._modules[-1], line, public, sequence_nr, cause, self._composite, grad_args)
+            running, line = self._modules[-1], called or origin.called
+            return OpCall("backward", running, line, public, sequence_nr, cause, self._composite, grad_args, forced)
         composite = origin.composite if self._composite is None else self._composite
         module = origin.module
         if called is None:
             called, public = origin.called, origin.public
         else:  # user code run by backward: a hook, a backward method, a function that a checkpoint runs again
             module = self._module_at.get((called, node.target), module)
-        return OpCall("backward", module, called, public, sequence_nr, cause, composite, grad_args)
+        return OpCall("backward", module, called, public, sequence_nr, cause, composite, grad_args, forced)
 
     def _forward_call(
         self, node: fx.Node, called: SourceLine | None, public: tuple[str, ...], grad_args: int
@@ -226,7 +228,8 @@ class Recorder(Values):
         module = self._modules[-1] if self._modules else None
         if called is not None:
             self._module_at.setdefault((called, node.target), module)
-        return OpCall(self._phase(), module, called, public, sequence_nr, None, self._composite, grad_args)
+        phase, forced = self._phase(), self.asked.forced
+        return OpCall(phase, module, called, public, sequence_nr, None, self._composite, grad_args, forced)
 
     def _own_sequence_numbers(self, node: fx.Node, grad_args: int) -> int | None:
         """Tie the autograd nodes made since the last op to the op that made them.

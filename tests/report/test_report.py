@@ -18,7 +18,7 @@ from tests.report.sample import CLEAN, FULL
 GOLDEN = Path(__file__).with_name("golden")
 RENDERINGS = {
     "full.txt": lambda: FULL.to_text(),
-    "full_all.txt": lambda: FULL.to_text(width=100, show=("config", "unknown")),
+    "full_all.txt": lambda: FULL.to_text(width=100, show=("config", "unknown", "harmless")),
     "clean.txt": lambda: CLEAN.to_text(),
     "full.json": lambda: re.sub(r'"opscan": "[^"]*"', '"opscan": "VERSION"', render_json([FULL, CLEAN])),
     "full.html": lambda: render_html(FULL),
@@ -36,13 +36,13 @@ def test_rendering_is_as_agreed(name: str, request: pytest.FixtureRequest) -> No
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_only_code_may_be_wider_than_the_terminal(width: int) -> None:
-    for line in FULL.to_text(width=width, show=("config", "unknown")).splitlines():
+    for line in FULL.to_text(width=width, show=("config", "unknown", "harmless")).splitlines():
         assert len(line) <= width or line.startswith(" " * 14), line
 
 
 def test_a_prompt_shows_a_report_in_one_line() -> None:
     assert repr(CLEAN) == "<opscan report on net.model:Clean (cuda, torch 2.13.0): nothing found>"
-    assert repr(FULL).endswith("15 raises, 3 switches, 1 config, 2 unknown>")
+    assert repr(FULL).endswith("16 raises, 4 switches, 1 config, 2 unknown>")
 
 
 def test_the_document_has_the_keys_it_promises() -> None:
@@ -53,7 +53,8 @@ def test_the_document_has_the_keys_it_promises() -> None:
     assert report["ops"] == {"forward": 40, "backward": 60}
     assert list(report["findings"][0]) == [
         "rule", "verdict", "op", "phase", "count", "modules", "module_type", "constructed", "called", "default",
-        "strict", "alert", "predicted", "observed", "message", "replacements",
+        "strict", "warn_only", "bits", "bits_why", "alert", "newer_torch", "predicted", "observed", "message",
+        "replacements",
     ]  # fmt: skip
     assert report["findings"][0]["count"] == 15
     assert report["findings"][0]["observed"] is None

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opscan.errors import RulesError
-from opscan.rules.load import builtin_rules_dir, load_rules, read_rules
+from opscan.rules.load import builtin_rules_dir, load_rules, make_ruleset, read_folder, read_rules
 from opscan.rules.schema import Rule
 
 ROW = """
@@ -32,6 +32,12 @@ default = "nondeterministic"
 strict = "raises"
 alert = "erf_cuda"
 why = "made up"
+
+[[rule.bits]]
+when = ["size(self, 0) == 1"]
+at_sizes = ["numel(self) < 9"]
+bits = "cannot vary"
+why = "one value"
 
 [[rule.replacement]]
 name = "another"
@@ -69,7 +75,7 @@ def test_a_row_is_read_whole(tmp_path: Path) -> None:
         pytest.param('title = "a row"', 'titel = "a row"', "title", id="a key misspelt, so one is missing"),
         pytest.param('title = "a row"', 'title = "a row"\ncolour = "red"', "colour", id="an unknown key"),
         pytest.param('title = "a row"', 'title = ""', "title", id="an empty text"),
-        pytest.param('id = "OPS001"', 'id = "OP1"', "OPS", id="an id of another form"),
+        pytest.param('id = "OPS001"', 'id = "OP1"', "A-Z", id="an id of another form"),
         pytest.param('phase = "forward"', 'phase = "foward"', "Did you mean `forward`", id="a word nearly right"),
         pytest.param(
             'torch = ">=2.2,<2.8"', 'torch = "2.2 to 2.8"', ">=2.2,<2.8", id="a version range nobody can read"
@@ -85,6 +91,9 @@ def test_a_row_is_read_whole(tmp_path: Path) -> None:
         pytest.param("ndim(self) == 2", "self.shape == 2", "Attribute", id="not in the condition language"),
         pytest.param("ndim(self) == 2", "ndim(self ==", "expression", id="not an expression"),
         pytest.param('[[rule.evidence]]\nkind = "test"\nref = "this test"', "", "evidence", id="no evidence"),
+        pytest.param('bits = "cannot vary"', 'bits = "no"', "vary, cannot vary, unknown", id="unknown bits"),
+        pytest.param('why = "one value"', "", "why", id="bits without a reason"),
+        pytest.param('alert = "erf_cuda"', 'alert = "e"\nwarn_only = "x"', "raises", id="an unknown warn_only"),
         pytest.param('same_values = "bitwise"', 'same_values = "yes"', "bitwise", id="an unknown likeness"),
     ],
 )
@@ -109,12 +118,12 @@ def test_an_id_used_twice_names_both_files(tmp_path: Path) -> None:
     write(tmp_path, ROW, "one.toml")
     write(tmp_path, ROW, "two.toml")
     with pytest.raises(RulesError, match=r"(?s)one\.toml and two\.toml.*OPS001"):
-        load_rules(tmp_path)
+        make_ruleset(read_folder(tmp_path))
 
 
 def test_a_folder_without_rules_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RulesError, match="no rule files"):
-        load_rules(tmp_path)
+        make_ruleset(read_folder(tmp_path))
 
 
 @given(st.text(max_size=200), st.integers(0, len(ROW)), st.integers(0, 60))
@@ -196,7 +205,7 @@ def test_evidence_and_texts_are_real() -> None:
 
 def test_a_row_goes_back_and_forth_between_toml_and_rule(tmp_path: Path) -> None:
     for path in sorted(builtin_rules_dir().glob("*.toml")):
-        if path.name.endswith(".cases.toml"):
+        if "." in path.stem:
             continue
         rows = tomllib.loads(path.read_text(encoding="utf-8"))["rule"]
         rules = list(read_rules(path))

@@ -1,0 +1,105 @@
+"""The cases that stand beside the rules: read, and run through the real scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from opscan.environment import NEWEST, make_environment
+from opscan.errors import OpscanError, RulesError
+from opscan.finding import Finding
+from opscan.match import match
+from opscan.rules.load import Ruleset, Table, read_toml
+from opscan.rules.schema import DEVICES, VERDICTS, Bits, Device, Verdict
+from opscan.target.inputs import make_inputs, parse_input
+from opscan.trace.driver import trace_target
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An expression for which a rule must fire (`flag`), with this verdict and these bits, or stay silent."""
+
+    rule: str
+    flag: bool
+    name: str
+    run: str
+    inputs: dict[str, str] = field(default_factory=dict)
+    torch: str = str(NEWEST)
+    device: Device = "cuda"
+    verdict: Verdict | None = None
+    bits: Bits | None = None
+    source: str = ""
+
+
+def read_cases(folder: Path) -> Iterator[Case]:
+    """The cases of every `*.cases.toml` in a folder. Raises RulesError when one is not well-formed."""
+    for path in sorted(folder.glob("*.cases.toml")):
+        top = Table(read_toml(path), path.name)
+        rows = top.rows("case")
+        top.done()
+        for row in rows:
+            yield _read_case(row, path.name)
+
+
+def _read_case(row: Table, source: str) -> Case:
+    row.place = f"{source} {row.content.get('rule', '(case without rule)')} {row.content.get('name', '')}"
+    flag = row.take("flag", bool, required=True)
+    case = Case(
+        rule=row.text("rule"),
+        flag=flag,
+        name=row.text("name"),
+        run=row.text("run"),
+        inputs=row.take("inputs", dict, required=False),
+        torch=row.text("torch", required=False) or str(NEWEST),
+        device=row.choice("device", DEVICES) if "device" in row else "cuda",
+        verdict=row.choice("verdict", VERDICTS) if flag else None,
+        bits=row.choice("bits", get_args(Bits)) if "bits" in row else None,
+        source=source,
+    )
+    row.done()
+    return case
+
+
+def run_case(case: Case, rules: Ruleset) -> list[Finding]:
+    """The findings of the case's rule, when its expression is traced and judged."""
+    code = compile(case.run, f"<{case.rule}: {case.name}>", "eval")
+    specs = [parse_input(f"{name}={spec}") for name, spec in case.inputs.items()]
+
+    def step(**tensors: torch.Tensor) -> object:
+        return eval(code, {"torch": torch, "nn": nn, "F": F, **tensors})
+
+    trace = trace_target(
+        step, (), make_inputs(specs).kwargs, input_grad=True, watched=frozenset(rules.by_call), assumed_sizes=False
+    )
+    findings = match(trace, rules, make_environment(case.device, case.torch)).findings
+    return [finding for finding in findings if finding.rule == case.rule]
+
+
+def failure_of(case: Case, rules: Ruleset) -> str | None:
+    """What is wrong when the case is run: None when the rule does what the case says."""
+    try:
+        findings = run_case(case, rules)
+    except (OpscanError, SyntaxError) as error:
+        return f"it does not run: {error}"
+    verdicts = {finding.verdict for finding in findings}
+    bits = {finding.bits for finding in findings}
+    if verdicts != ({case.verdict} if case.flag else set()):
+        return f"expected {case.verdict or 'silence'}, got {', '.join(sorted(verdicts)) or 'silence'}"
+    if case.bits is not None and bits != {case.bits}:
+        return f"expected bits that are {case.bits!r}, got {', '.join(map(repr, sorted(bits)))}"
+    return None
+
+
+def unproven(rules: Sequence[str], cases: Sequence[Case]) -> tuple[str, ...]:
+    """The ids of rules for which no case fires. Raises RulesError for a case of a rule that is not there."""
+    for case in cases:
+        if case.rule not in rules:
+            raise RulesError(f"no rule has the id {case.rule}", f"{case.source} {case.name}", "Name one of the rows.")
+    fired = {case.rule for case in cases if case.flag}
+    return tuple(each for each in rules if each not in fired)
