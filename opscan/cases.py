@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -23,7 +25,10 @@ from opscan.trace.driver import trace_target
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An expression for which a rule must fire (`flag`), with this verdict and these bits, or stay silent."""
+    """An expression for which a rule must fire (`flag`), with this verdict and these bits, or stay silent.
+
+    `needs` names modules to import first, such as the package that registers the op.
+    """
 
     rule: str
     flag: bool
@@ -34,6 +39,7 @@ class Case:
     device: Device = "cuda"
     verdict: Verdict | None = None
     bits: Bits | None = None
+    needs: tuple[str, ...] = ()
     source: str = ""
 
 
@@ -60,14 +66,22 @@ def _read_case(row: Table, source: str) -> Case:
         device=row.choice("device", DEVICES) if "device" in row else "cuda",
         verdict=row.choice("verdict", VERDICTS) if flag else None,
         bits=row.choice("bits", get_args(Bits)) if "bits" in row else None,
+        needs=row.texts("needs"),
         source=source,
     )
     row.done()
     return case
 
 
+def lacking(case: Case) -> tuple[str, ...]:
+    """The modules the case needs that are not installed here."""
+    return tuple(name for name in case.needs if find_spec(name.partition(".")[0]) is None)
+
+
 def run_case(case: Case, rules: Ruleset) -> list[Finding]:
     """The findings of the case's rule, when its expression is traced and judged."""
+    for name in case.needs:
+        import_module(name)
     code = compile(case.run, f"<{case.rule}: {case.name}>", "eval")
     specs = [parse_input(f"{name}={spec}") for name, spec in case.inputs.items()]
 

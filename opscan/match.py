@@ -132,9 +132,9 @@ class _Candidates:
         found = self._ops.get(target)
         if found is None:
             name = str(target)
-            named = self._rules.for_op(name)
-            unknown = not named and name.partition(".")[0] not in OWN_NAMESPACES
-            found = self._ops[target] = _Op(name, tuple(self._standing(named)), unknown)
+            standing = tuple(self._standing(self._rules.for_op(name)))
+            unknown = not standing and name.partition(".")[0] not in OWN_NAMESPACES
+            found = self._ops[target] = _Op(name, standing, unknown)
         return found
 
     def call(self, name: str) -> tuple[_Standing, ...]:

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opscan.cli.words import CLEAN, COULD_NOT_LOOK, DEVICE_WORDS, FINDINGS, SHOW_WORDS, VERDICT_WORDS, complain
@@ -17,6 +18,7 @@ from opscan.errors import OpscanError
 if TYPE_CHECKING:
     from opscan.environment import Environment
     from opscan.report.report import Report
+    from opscan.rules.load import Ruleset
 
 _EPILOG = """\
 exit status:
@@ -70,6 +72,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="the device it will train on, here or not (default: cuda)",
     )
     answer.add_argument("--torch", metavar="VERSION", help="the torch it will train with (default: the installed one)")
+    answer.add_argument(
+        "--rules", action="append", default=[], type=Path, metavar="DIR",
+        help="a folder of further rules, as for your own ops (also: rules = [...] in [tool.opscan] of pyproject.toml)",
+    )  # fmt: skip
     strictness = answer.add_mutually_exclusive_group()
     strictness.add_argument(
         "--strict", dest="strict", action="store_true", default=None,
@@ -107,14 +113,16 @@ def _words(text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from opscan.config import find_config
     from opscan.environment import make_environment
 
     environment = make_environment(arguments.device, arguments.torch, arguments.strict)
+    rules = find_config(Path.cwd()).ruleset(*arguments.rules)
     reports: list[Report] = []
     missed = False
     for target in arguments.targets:
         try:
-            reports.append(_check_one(target, environment, arguments))
+            reports.append(_check_one(target, environment, rules, arguments))
         except OpscanError as error:
             complain(str(error))
             missed = True
@@ -125,7 +133,7 @@ def _check(arguments: argparse.Namespace) -> int:
     return FINDINGS if any(report.fails(arguments.fail_on) for report in reports) else CLEAN
 
 
-def _check_one(target: str, environment: Environment, arguments: argparse.Namespace) -> Report:
+def _check_one(target: str, environment: Environment, rules: Ruleset, arguments: argparse.Namespace) -> Report:
     """Scan one target; whatever the user's code prints meanwhile goes to stderr."""
     from opscan.progress import progress
 
@@ -141,7 +149,13 @@ def _check_one(target: str, environment: Environment, arguments: argparse.Namesp
         built = build_target(target, init, constructing)
         inputs = call_batch_maker(arguments.inputs) if arguments.inputs else make_inputs(specs) if specs else None
         return scan_target(
-            built, inputs, environment, loss=arguments.loss, mode=arguments.mode, input_grad=arguments.input_grad
+            built,
+            inputs,
+            environment,
+            loss=arguments.loss,
+            mode=arguments.mode,
+            input_grad=arguments.input_grad,
+            rules=rules,
         )
 
 

@@ -242,6 +242,9 @@ class Table:
         values = self.take(key, list, required)
         if required and not values:
             raise self.error(f"`{key}` has no entry", f"Add at least one [[{key}]] table.")
+        for value in values:
+            if not isinstance(value, dict):
+                raise self.error(f"`{key}` holds {value!r}", f"Every entry has to be a [[{key}]] table.")
         return [Table(value, self.place) for value in values]
 
     def choice(self, key: str, allowed: tuple[str, ...]) -> Any:

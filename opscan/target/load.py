@@ -34,7 +34,7 @@ def load_object(spec: TargetSpec) -> object:
 
 
 def _import_name(spec: TargetSpec) -> ModuleType:
-    _put_first(Path.cwd())
+    put_first(Path.cwd())
     return _import(spec.module, spec)
 
 
@@ -43,7 +43,7 @@ def _import_file(spec: TargetSpec) -> ModuleType:
     if not path.is_file():
         raise TargetError(f"no such file: {spec.module}", spec.text, _near_files(path))
     parts, root = _place_in_package(path)
-    _put_first(root)
+    put_first(root)
     if len(parts) == 1 and path.name != "__init__.py":
         return _import_stem(path, spec)
     module = _import(".".join(parts), spec)
@@ -90,7 +90,7 @@ def _import(name: str, spec: TargetSpec) -> ModuleType:
         raise _import_failure(error, spec, name) from error
 
 
-def _put_first(directory: Path) -> None:
+def put_first(directory: Path) -> None:
     """See Note [sys.path keeps what a target needed]."""
     here = str(directory)
     if here not in sys.path and not ("" in sys.path and directory == Path.cwd()):

@@ -1,0 +1,165 @@
+"""`opscan rules`: look into the rules database, prove a folder of rules, and audit a torch build against it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+from opscan.cli.words import CLEAN, DEVICE_WORDS, FINDINGS, VERDICT_WORDS, complain
+from opscan.errors import RulesError
+
+_EPILOG = """\
+exit status:
+  0  done; for check and audit: nothing wrong
+  1  check: a case fails or a row has none; audit: something no row covers, or a row that nothing bears out
+  2  could not look
+
+examples:
+  opscan rules list --verdict silent
+  opscan rules show OPS102
+  opscan rules check determinism/rules
+  opscan rules audit torch-2.15.0-cp311-cp311-manylinux_2_28_x86_64.whl
+"""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command and its subcommands."""
+    parser = commands.add_parser(
+        "rules",
+        help="look into the rules database, prove your own rules, audit a torch build",
+        description="The rules database: what is known of every nondeterministic op, per torch release, with evidence.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subcommands = parser.add_subparsers(title="subcommands", required=True, metavar="SUBCOMMAND")
+    _add_list(subcommands.add_parser("list", help="one line per rule"))
+    _add_show(subcommands.add_parser("show", help="everything a rule knows, with its history per torch release"))
+    _add_check(subcommands.add_parser("check", help="read a folder of rules and run the cases beside them"))
+    _add_audit(subcommands.add_parser("audit", help="compare the rules with what a torch build shows of itself"))
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_list)
+    parser.add_argument("--device", choices=DEVICE_WORDS, default="auto", help="default: cuda")
+    parser.add_argument("--torch", metavar="VERSION", help="default: the one installed")
+    parser.add_argument("--verdict", choices=VERDICT_WORDS[:-1], help="only rules that can give this verdict")
+    _add_common(parser)
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_show)
+    parser.add_argument("ids", nargs="+", metavar="ID", help="as OPS102")
+    _add_common(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_check)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of *.toml rules and *.cases.toml cases")
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_audit)
+    parser.add_argument(
+        "target", type=Path, metavar="TARGET", help="a wheel file, an installed torch folder, or a site-packages folder"
+    )
+    _add_common(parser)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument(
+        "--rules", action="append", default=[], type=Path, metavar="DIR", help="a folder of further rules"
+    )
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from opscan.config import find_config
+    from opscan.environment import make_environment
+    from opscan.report.rulepage import render_rule_list, rule_document, verdicts_of
+
+    environment = make_environment(arguments.device, arguments.torch)
+    rules = [
+        rule
+        for rule in find_config(Path.cwd()).ruleset(*arguments.rules).rules
+        if (found := verdicts_of(rule, environment)) and arguments.verdict in (None, *found)
+    ]
+    if arguments.format == "json":
+        _print_json([rule_document(rule) for rule in rules])
+    else:
+        print(render_rule_list(rules, environment, _width()))
+    return CLEAN
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    import difflib
+
+    from opscan.config import find_config
+    from opscan.report.rulepage import render_rule, rule_document
+
+    known = {rule.id: rule for rule in find_config(Path.cwd()).ruleset(*arguments.rules).rules}
+    for each in arguments.ids:
+        if each not in known:
+            close = difflib.get_close_matches(each.upper(), known, n=3)
+            meant = f"Close to it: {', '.join(close)}. " if close else ""
+            raise RulesError(f"no rule has the id {each}", "", f"{meant}`opscan rules list` prints them all.")
+    rules = [known[each] for each in arguments.ids]
+    if arguments.format == "json":
+        _print_json([rule_document(rule) for rule in rules])
+    else:
+        print("\n\n\n".join(render_rule(rule, _width()) for rule in rules))
+    return CLEAN
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from opscan.cases import failure_of, lacking, read_cases, unproven
+    from opscan.rules.load import builtin_rules_dir, load_rules, make_ruleset, read_folder
+    from opscan.target.load import put_first
+
+    own = list(read_folder(arguments.folder))
+    if arguments.folder.resolve() == builtin_rules_dir().resolve():
+        rules = make_ruleset(own)
+    else:  # ids may not clash with the shipped ones either
+        rules = make_ruleset((*load_rules().rules, *own))
+    cases = list(read_cases(arguments.folder))
+    problems = [f"{each}: no case shows it firing" for each in unproven([rule.id for rule in own], cases)]
+    skipped: Counter[str] = Counter()
+    put_first(Path.cwd())  # what the cases need may be the user's own
+    for case in cases:
+        if missing := lacking(case):
+            skipped.update(missing)
+        elif failure := failure_of(case, rules):
+            problems.append(f"{case.rule}, case {case.name!r} ({case.source}): {failure}")
+    for problem in problems:
+        complain(problem)
+    counted = f"{_counted(len(own), 'rule')}, {_counted(len(cases), 'case')}"
+    without = ", ".join(f"{count} not run without {name}" for name, count in skipped.items())
+    outcome = f"{len(problems)} wrong" if problems else "all as they say"
+    print(f"{counted}{f' ({without})' if without else ''}: {outcome}.")
+    return FINDINGS if problems else CLEAN
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from opscan.audit import audit, load_claims, read_signs
+    from opscan.config import find_config
+    from opscan.rules.load import builtin_rules_dir
+
+    rules = find_config(Path.cwd()).ruleset(*arguments.rules)
+    outcome = audit(read_signs(arguments.target), rules, load_claims(builtin_rules_dir()))
+    print(outcome.to_json() if arguments.format == "json" else outcome.to_text(_width()))
+    return CLEAN if outcome.clean else FINDINGS
+
+
+def _print_json(rules: list[dict[str, object]]) -> None:
+    print(json.dumps({"schema": 1, "rules": rules}, indent=2, ensure_ascii=False))
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns if sys.stdout.isatty() else 80, 120)
