@@ -87,17 +87,29 @@ def scan_row(layers: int, runs: int) -> Row:
     )
 
 
-def match_row(runs: int) -> Row:
-    model, x = encoder(24)
+def padded_convolutions(count: int) -> tuple[nn.Module, torch.Tensor]:
+    """A net in which every layer has findings: padding that switches, convolutions whose cuDNN engine is a setting."""
+    with torch.device("meta"):
+        layers = [
+            layer
+            for _ in range(count)
+            for layer in (nn.Conv2d(8, 8, 3, padding=1, padding_mode="replicate"), nn.BatchNorm2d(8), nn.ReLU())
+        ]
+        return nn.Sequential(*layers), torch.empty(2, 8, 16, 16)
+
+
+def match_row(name: str, model: nn.Module, x: torch.Tensor, runs: int) -> Row:
     rules, environment = load_rules(), make_environment("cuda")
     watched = frozenset(rules.by_call)
-
-    def trace() -> object:
-        return trace_target(model, (x,), {}, watched=watched)
-
     traced = trace_target(model, (x,), {}, watched=watched)
+    what = f"matching alone, {name} ({len(traced.ops())} ops)"
     return compare(
-        "matching alone, 24 layers", lambda: match(traced, rules, environment), "tracing the same", trace, runs, "0.1"
+        what,
+        lambda: match(traced, rules, environment),
+        "scanning the same",
+        lambda: opscan.check(model, (x,)),
+        runs,
+        "0.05",
     )
 
 
@@ -117,7 +129,8 @@ def main() -> None:
         ),
         scan_row(24, arguments.runs),
         scan_row(96, max(arguments.runs // 3, 3)),
-        match_row(arguments.runs),
+        match_row("218-layer encoder", *encoder(218), max(arguments.runs // 3, 3)),
+        match_row("2,600 padded convolutions", *padded_convolutions(2600), max(arguments.runs // 3, 3)),
     ]
     machine = {
         "opscan": opscan.__version__,

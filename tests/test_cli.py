@@ -56,6 +56,8 @@ def test_without_replicate_padding_the_report_is_clean(opscan: Run, target: str)
         pytest.param(("--default",), 1, id="switches fail in default mode"),
         pytest.param(("--strict",), 0, id="in strict mode another kernel runs"),
         pytest.param(("--strict", "--torch", "1.8.1"), 1, id="in strict mode torch 1.8 raises"),
+        pytest.param(("--warn-only",), 0, id="warn_only reroutes in Python as strict mode does"),
+        pytest.param(("--warn-only", "--torch", "1.8.1"), 1, id="warn_only warns on torch 1.8 and goes on varying"),
         pytest.param(("--strict", "--fail-on", "switches"), 1, id="asked for"),
         pytest.param(("--fail-on", "raises"), 0, id="only raises fail"),
         pytest.param(("--device", "cpu"), 0, id="the CPU kernel repeats"),
