@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from opscan.finding import Finding
     from opscan.report.report import Report
     from opscan.scan import check
+    from opscan.settings.outlook import env
 
 __version__ = "0.1.0"
-__all__ = ["Environment", "Finding", "OpscanError", "Report", "check"]
+__all__ = ["Environment", "Finding", "OpscanError", "Report", "check", "env"]
 
 _HOMES = {
     "Environment": "opscan.environment",
@@ -21,6 +22,7 @@ _HOMES = {
     "OpscanError": "opscan.errors",
     "Report": "opscan.report.report",
     "check": "opscan.scan",
+    "env": "opscan.settings.outlook",
 }
 
 

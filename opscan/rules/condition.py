@@ -63,15 +63,19 @@ def _size(tensor: Any, dim: int) -> int:
 
 
 def _channels_last(tensor: Any) -> bool:
-    """The strides put channels innermost, over N C H W or N C D H W, and more than one layout is possible."""
+    """The strides are what suggest_memory_format takes for channels_last: N C H W, or N C D H W, channels innermost.
+
+    Source: is_channels_last_strides_2d_s4 in c10/core/MemoryFormat.h (torch 2.15).
+    """
     shape, stride = tensor.shape, tensor.stride
-    if len(shape) not in (4, 5) or shape[1] == 1:
+    if len(shape) not in (4, 5) or stride[1] == 0:
         return False
-    expected, step = {}, 1
+    least = 0
     for dim in (1, *range(len(shape) - 1, 1, -1), 0):
-        expected[dim] = step
-        step *= shape[dim]
-    return all(size == 1 or stride[dim] == expected[dim] for dim, size in enumerate(shape))
+        if shape[dim] == 0 or stride[dim] < least or (dim == 0 and least == stride[1]):
+            return False
+        least = stride[dim] * shape[dim]
+    return True
 
 
 def _unique(index: Any) -> bool:

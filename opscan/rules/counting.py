@@ -1,8 +1,8 @@
 """Counting for conditions: how many values meet in one cell.
 
 Floating point addition is commutative, not associative: two additions onto zero give the same bits in either
-order, three need not. These functions tell the two apart. Each returns the most additions that any one cell
-can get, exactly or on the safe side: never too few.
+order, three need not. The functions tell the two apart: each but the last returns the most additions that any one
+cell can get, exactly or on the safe side, never too few.
 
 They are called from conditions of rule rows, with the arguments of an op: sizes, strides, paddings, scales.
 """
@@ -15,6 +15,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+# Note [Which sums have one result]
+# Two additions onto zero do: addition is commutative. So does one addition among any number of exact zeros, which
+# change nothing. Two among zeros need not: float32 atomics flush a subnormal result to a zero of its sign (PTX ISA,
+# atom.add.f32 on global memory), and whether another zero is added before or after that decides the sign that stays.
 
 MANY = 3
 """More than two: counting stops here, because two additions onto zero is what has only one result."""
@@ -128,7 +133,8 @@ def linear_addends(
     """Most additions that the backward of linear, bilinear or trilinear interpolation makes to one cell.
 
     `input_size` ends with the interpolated dimensions; `scales` are the scale factors, None where the sizes decide.
-    Additions whose weight is exactly zero do not change a sum, so they are left out where all others are one.
+    Additions whose weight is exactly zero are left out where only one other is left: see Note [Which sums have one
+    result].
     Source: area_pixel_compute_source_index in aten/src/ATen/native/cuda/UpSample.cuh (torch 2.15).
     """
     return _interpolated(input_size, output_size, align_corners, scales, _linear_touches)

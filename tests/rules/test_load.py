@@ -169,6 +169,7 @@ def test_every_op_of_the_rules_exists_in_torch() -> None:
 def test_conditions_name_arguments_the_ops_have() -> None:
     for rule in load_rules().rules:
         conditions = [*rule.when, *rule.at_scale, *(each for entry in rule.history for each in entry.when)]
+        conditions += [each for claim in rule.bits for each in (*claim.when, *claim.at_sizes)]
         names = {name for condition in conditions for name in condition.names}
         for op in rule.ops:
             for overload in overloads_of(op):

@@ -1,0 +1,1 @@
+"""Settings of the machine and the process: what they are, and what strict training wants of them."""
