@@ -9,6 +9,7 @@ from typing import Any, Literal
 from torch import fx
 
 from opscan.trace.graph import OpCall, TensorInfo, Trace, call_of, hangs_on_data, serves_weights
+from opscan.trace.launches import KernelTarget
 from opscan.trace.traits import traits_of
 
 
@@ -118,6 +119,7 @@ def read_before_written(node: fx.Node) -> bool:
     return False
 
 
+_WRITTEN = [each.name for each in KernelTarget._schema.arguments].index("written")
 _OVERWRITING = {
     "copy_", "fill_", "zero_", "eye_", "uniform_", "normal_", "log_normal_", "bernoulli_", "random_", "exponential_",
     "cauchy_", "geometric_",
@@ -127,6 +129,8 @@ _OVERWRITING = {
 def _use_of(user: fx.Node, aliases: set[fx.Node]) -> Literal["reads", "writes", "views", "sizes"]:
     """What an op does with memory it is handed: overwrite it, make a view of it, read it, or only ask its sizes."""
     traits = traits_of(user.target)
+    if isinstance(user.target, KernelTarget):  # what a kernel stores to it has allocated for that
+        return "writes" if not aliases.isdisjoint(_nodes_in(user.args[_WRITTEN])) else "reads"
     if traits.name in _OVERWRITING and user.args[0] in aliases:
         return "writes"
     schema = user.target._schema  # type: ignore[union-attr]

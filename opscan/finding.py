@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from opscan.rules.schema import Bits, DefaultBehaviour, Replacement, StrictBehaviour, Verdict
+
+Observed = Verdict | Literal["nothing"]
+"""What a real device was seen to do: as a verdict, or "nothing": the op ran, did not raise, and did not differ."""
 
 
 class Line(NamedTuple):
@@ -41,6 +44,22 @@ class NewerTorch(NamedTuple):
     strict: StrictBehaviour
 
 
+class Replay(NamedTuple):
+    """What came of running an op `runs` times on equal inputs, the run whose result the model went on with included.
+
+    `differing` counts the runs whose result was not the first one's, bit by bit; `distinct` the different results there
+    were: two suggest a choice of algorithm, as many as runs suggest atomics. `max_ulps` is the greatest distance from
+    the first result in units in the last place, None where nothing floating differs. `first_at` is the smallest number
+    of runs that shows it, None where none does.
+    """
+
+    runs: int
+    differing: int = 0
+    distinct: int = 1
+    max_ulps: int | None = None
+    first_at: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Equal ops under one rule, grouped: everything there is to say about them.
@@ -48,7 +67,8 @@ class Finding:
     `default`, `strict` and `warn_only` are what the three modes do here, `message` says why in words. `bits` is whether
     the result can differ from run to run at all, with the reason in `bits_why`. `alert` is the literal that PyTorch
     prints in its RuntimeError, when strict mode raises. `newer_torch` is the release that solves it, if one does.
-    `predicted` is the verdict the rules give; `observed` is None until a real device was asked.
+    `predicted` is the verdict the rules give, None where none does; `observed` and `replay` are what a real device was
+    seen to do, None where none was asked.
     """
 
     rule: str
@@ -68,7 +88,8 @@ class Finding:
     replacements: tuple[Replacement, ...]
     newer_torch: NewerTorch | None
     predicted: Verdict | None
-    observed: Verdict | None = None
+    observed: Observed | None = None
+    replay: Replay | None = None
 
     @property
     def count(self) -> int:
@@ -94,3 +115,26 @@ class Finding:
     def called(self) -> tuple[Line, ...]:
         """The lines where they were called, each once."""
         return tuple(dict.fromkeys(place.called for place in self.places if place.called))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a step took: seconds, and the most bytes of the device's memory, None where it is not counted (the CPU)."""
+
+    seconds: float
+    memory: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A step as it was run on a device: strict mode once, and with `replays` > 1 each wanted op that often.
+
+    `device` names the machine's. `failure` says what ended it early, and where; the findings are then the prediction.
+    """
+
+    device: str
+    ops: int
+    replays: int
+    cost: Cost
+    plain: Cost
+    failure: str | None = None

@@ -19,8 +19,8 @@ from opscan.trace.graph import CompositeCall, ModuleSite, SourceLine, Trace, cal
 
 OWN_NAMESPACES = frozenset({
     "aten", "prim", "prims", "rngprims", "quantized", "_quantized", "quantized_decomposed", "sparse", "mkldnn",
-    "onednn", "mkl", "xnnpack", "c10d", "c10d_functional", "_c10d_functional", "symm_mem", "higher_order",
-    "profiler", "inductor",
+    "onednn", "mkl", "xnnpack", "c10d", "c10d_functional", "_c10d_functional", "_c10d_functional_autograd", "symm_mem",
+    "higher_order", "profiler", "inductor",
 })  # fmt: skip
 """Namespaces of ops that torch itself ships. Any other op without a rule is unknown, never clean."""
 

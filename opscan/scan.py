@@ -12,7 +12,9 @@ from typing import Any
 from opscan.environment import NEWEST, Environment, Strictness, make_environment
 from opscan.errors import TraceError
 from opscan.finding import Line
-from opscan.match import match, merged
+from opscan.match import Matched, match, merged
+from opscan.observe.plan import Plan, plan_run
+from opscan.observe.step import Step, memory_needed, observe
 from opscan.report.report import Report
 from opscan.report.words import short_line
 from opscan.rules.load import Ruleset, load_rules
@@ -38,6 +40,9 @@ def check(
     mode: str = "train",
     input_grad: bool | None = None,
     rules: str | os.PathLike[str] | Ruleset | None = None,
+    run: bool | None = None,
+    replay: int = 1,
+    replay_ops: str = "all",
 ) -> Report:
     """Say what is nondeterministic in a model or a training step, where, why, and what to write instead.
 
@@ -50,18 +55,30 @@ def check(
     gradient: by default those of a module do, as when it is part of a larger model (places that only matter then are
     marked), and those of a step do not. `rules` is a folder of further rules, or a Ruleset to judge by.
 
-    Nothing is run on real data; the model, its gradients and buffers, random numbers and flags stay as they were.
-    Raises OpscanError (TargetError, InputError, TraceError, RulesError, EnvironmentSpecError) when it cannot look, and
-    ValueError or TypeError for arguments that make no sense.
+    `run` says whether a copy of the model also runs one step on the device, in strict mode, to put what it was seen to
+    do beside what is predicted: by default where the device is this machine's CUDA, or device="cpu" was asked for, and
+    the torch is the installed one. With `replay` > 1 each op runs that often on equal bits, in both modes; `replay_ops`
+    narrows it to ops with "rules" or to "unknown" ones.
+
+    The model, its gradients and buffers, random numbers and flags stay as they were. Raises OpscanError (TargetError,
+    InputError, TraceError, RulesError, EnvironmentSpecError) when it cannot look, and ValueError or TypeError for
+    arguments that make no sense.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     environment = make_environment(device, torch_version, strict)
+    plan = plan_run(environment, run, replay, replay_ops)
     judged_by = rules if isinstance(rules, Ruleset) else load_rules(*([Path(rules)] if rules is not None else []))
-    built = build_target(target, {}, constructing) if isinstance(target, str) else target_from_object(target)
+    if isinstance(target, str):
+        built = build_target(target, {}, constructing)
+        plan = plan and replace(plan, rebuild=partial(build_target, target, {}))
+    else:
+        built = target_from_object(target)
     given = None if inputs is None else inputs_from_object(inputs)
     traced: Mode = "train" if mode == "train" else "eval"
-    return scan_target(built, given, environment, loss=loss, mode=traced, input_grad=input_grad, rules=judged_by)
+    return scan_target(
+        built, given, environment, loss=loss, mode=traced, input_grad=input_grad, rules=judged_by, plan=plan
+    )
 
 
 def scan_target(
@@ -73,8 +90,9 @@ def scan_target(
     mode: Mode = "train",
     input_grad: bool | None = None,
     rules: Ruleset | None = None,
+    plan: Plan | None = None,
 ) -> Report:
-    """Trace a target that is built, and judge it by the rules, the shipped ones by default."""
+    """Trace a target that is built, judge it by the rules (the shipped ones by default), and run it by a plan."""
     rules = rules if rules is not None else load_rules()
     run_forward = attempt(target.call, training=mode == "train")
     loss_target = None
@@ -101,14 +119,31 @@ def scan_target(
     except TraceError:
         if input_grad is not None or not grad:
             raise
-        traces = _both_ways(partial(trace, input_grad=False))
+        grad = False
+        traces = _both_ways(partial(trace, input_grad=grad))
         refused = ("the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)",)
     assumptions = (*target.assumptions, *inputs.assumptions, *(bound.assumptions if bound else ()), *refused)
     report = make_report(target.label, traces, environment, assumptions, rules)
     if input_grad is None and any(place.for_inputs for finding in report.findings for place in finding.places):
         needed = "the inputs need a gradient, as inside a larger model (assumed; --no-input-grad)"
         report = replace(report, assumptions=(*report.assumptions, needed))
-    return report
+    if plan is None:
+        return report
+    step = Step(plan.rebuilt(target).call, inputs.args, inputs.kwargs, bound.call if bound else None, mode, grad)
+    return _run(step, plan, report, rules)
+
+
+def _run(step: Step, plan: Plan, report: Report, rules: Ruleset) -> Report:
+    """The report with what the step was seen to do on the device; without, and saying so, where it is too large."""
+    needed = memory_needed(step)
+    if needed > plan.memory:
+        words = f"not run on {plan.device.type}: the model alone takes {needed >> 20} MiB of {plan.memory >> 20} free"
+        return replace(report, assumptions=(*report.assumptions, words))
+    seen = observe(step, plan.device, frozenset(rules.by_call), plan.replays, plan.wanted(rules))
+    findings = report.findings
+    if seen.trace is not None:
+        findings = merged([Matched(findings, {}), match(seen.trace, rules, report.environment)]).findings
+    return replace(report, findings=seen.beside(findings), run=seen.run)
 
 
 def make_report(
@@ -166,7 +201,10 @@ def _limits(environment: Environment) -> tuple[str, ...]:
     if environment.is_newer_than_the_rules:
         limits.append(f"torch {environment.torch} is newer than the rules, which end at {NEWEST}: judged as that")
     if environment.device == "mps":
-        limits.append("of mps the rules know only random ops: no finding does not mean that it repeats")
+        limits.append(
+            "of mps the rules know PyTorch's own Metal kernels, not Apple's MPSGraph behind matrix products, convolutions"
+            " and pooling: no finding does not mean that it repeats"
+        )
     return tuple(limits)
 
 

@@ -24,7 +24,7 @@ ROOMS = [
     {"audit", "settings"},
     {"target", "trace"},
     {"arguments"},
-    {"match"},
+    {"match", "observe"},
     {"report"},
     {"scan", "cases"},
     {"cli"},

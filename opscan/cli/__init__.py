@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status. Source of the numbers: `opscan check --help`."""
     arguments = _parser().parse_args(argv)
     try:
-        status: int = arguments.run(arguments)
+        status: int = arguments.command(arguments)
         sys.stdout.flush()
     except OpscanError as error:
         complain(str(error))

@@ -8,15 +8,26 @@ import gc
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.words import CLEAN, COULD_NOT_LOOK, DEVICE_WORDS, FINDINGS, SHOW_WORDS, VERDICT_WORDS, complain
+from opscan.cli.words import (
+    CLEAN,
+    COULD_NOT_LOOK,
+    DEVICE_WORDS,
+    FINDINGS,
+    REPLAY_WORDS,
+    SHOW_WORDS,
+    VERDICT_WORDS,
+    complain,
+)
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
     from opscan.environment import Environment
+    from opscan.observe.plan import Plan
     from opscan.report.report import Report
     from opscan.rules.load import Ruleset
 
@@ -43,7 +54,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=_check)
+    parser.set_defaults(command=_check)
     parser.add_argument(
         "targets", nargs="+", metavar="TARGET",
         help="pkg.mod:Name, path/to/file.py:Name, mod:Name(args, kw=...), mod:factory, mod:instance or mod:step",
@@ -87,6 +98,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         " with warnings: some ops then stay nondeterministic",
     )  # fmt: skip
     strictness.add_argument("--default", dest="strict", action="store_false", help="it will train without strict mode")
+    device = parser.add_argument_group("running a copy of it on the device")
+    device.add_argument(
+        "--run", action=argparse.BooleanOptionalAction, default=None,
+        help="run one step in strict mode, collecting every RuntimeError (default: where CUDA is here, or with"
+        " --device cpu)",
+    )  # fmt: skip
+    device.add_argument(
+        "--replay", type=int, default=1, metavar="N", help="run each op N times on equal bits, and compare the results"
+    )
+    device.add_argument(
+        "--replay-ops", choices=REPLAY_WORDS, default="all", help="all, or only those with rules, or unknown ones"
+    )
     output = parser.add_argument_group("what to show")
     output.add_argument("--format", choices=("table", "json"), default="table")
     output.add_argument(
@@ -115,14 +138,16 @@ def _words(text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
 def _check(arguments: argparse.Namespace) -> int:
     from opscan.config import find_config
     from opscan.environment import make_environment
+    from opscan.observe.plan import plan_run
 
     environment = make_environment(arguments.device, arguments.torch, arguments.strict)
     rules = find_config(Path.cwd()).ruleset(*arguments.rules)
+    plan = plan_run(environment, arguments.run, arguments.replay, arguments.replay_ops)
     reports: list[Report] = []
     missed = False
     for target in arguments.targets:
         try:
-            reports.append(_check_one(target, environment, rules, arguments))
+            reports.append(_check_one(target, environment, rules, plan, arguments))
         except OpscanError as error:
             complain(str(error))
             missed = True
@@ -133,7 +158,9 @@ def _check(arguments: argparse.Namespace) -> int:
     return FINDINGS if any(report.fails(arguments.fail_on) for report in reports) else CLEAN
 
 
-def _check_one(target: str, environment: Environment, rules: Ruleset, arguments: argparse.Namespace) -> Report:
+def _check_one(
+    target: str, environment: Environment, rules: Ruleset, plan: Plan | None, arguments: argparse.Namespace
+) -> Report:
     """Scan one target; whatever the user's code prints meanwhile goes to stderr."""
     from opscan.progress import progress
 
@@ -156,6 +183,7 @@ def _check_one(target: str, environment: Environment, rules: Ruleset, arguments:
             mode=arguments.mode,
             input_grad=arguments.input_grad,
             rules=rules,
+            plan=plan and replace(plan, rebuild=partial(build_target, target, init)),
         )
 
 

@@ -35,7 +35,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=_env)
+    parser.set_defaults(command=_env)
     parser.add_argument("--device", choices=DEVICE_WORDS, default="auto", help="the device to train on (default: cuda)")
     parser.add_argument("--torch", metavar="VERSION", help="the torch to train with (default: the installed one)")
     parser.add_argument(

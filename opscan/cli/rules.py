@@ -43,7 +43,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_list)
+    parser.set_defaults(command=_list)
     parser.add_argument("--device", choices=DEVICE_WORDS, default="auto", help="default: cuda")
     parser.add_argument("--torch", metavar="VERSION", help="default: the one installed")
     parser.add_argument("--verdict", choices=VERDICT_WORDS[:-1], help="only rules that can give this verdict")
@@ -51,18 +51,18 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_show)
+    parser.set_defaults(command=_show)
     parser.add_argument("ids", nargs="+", metavar="ID", help="as OPS102")
     _add_common(parser)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_check)
+    parser.set_defaults(command=_check)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of *.toml rules and *.cases.toml cases")
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_audit)
+    parser.set_defaults(command=_audit)
     parser.add_argument(
         "target", type=Path, metavar="TARGET", help="a wheel file, an installed torch folder, or a site-packages folder"
     )

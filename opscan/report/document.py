@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from opscan import __version__
@@ -36,6 +37,7 @@ def _report(report: Report) -> dict[str, Any]:
         "assumptions": list(report.assumptions),
         "ops": {"forward": report.forward_ops, "backward": report.backward_ops},
         "unknown": dict(report.unknown),
+        "run": asdict(report.run) if report.run else None,
         "findings": finding_rows(report),
     }
 
@@ -60,6 +62,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "newer_torch": finding.newer_torch._asdict() if finding.newer_torch else None,
         "predicted": finding.predicted,
         "observed": finding.observed,
+        "replay": finding.replay._asdict() if finding.replay else None,
         "message": finding.message,
         "replacements": [
             {"name": each.name, "same_values": each.same_values, "how": each.how} for each in finding.replacements

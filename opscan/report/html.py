@@ -14,6 +14,7 @@ from opscan.report.words import (
     is_listed,
     mode_lines,
     place_words,
+    run_words,
     summaries,
     verdict_line,
 )
@@ -33,7 +34,8 @@ def render_html(report: Report) -> str:
         head = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("verdict", "op", "count", "where", "what to do"))
         rows = "".join(_row(finding, report.environment) for finding in findings)
         parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
-    notes = [f"assumed: {text}" for text in report.assumptions] + summaries(report, ALWAYS_SHOWN)
+    ran = [f"run: {run_words(report.run)}"] if report.run is not None else []
+    notes = [f"assumed: {text}" for text in report.assumptions] + ran + summaries(report, ALWAYS_SHOWN)
     if notes:
         parts.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>")
     return f"<div>{''.join(parts)}</div>"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opscan.environment import Environment, Strictness
-from opscan.finding import Finding
+from opscan.finding import Finding, Run
 from opscan.rules.schema import VERDICTS
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ ALL_VERDICTS = (*VERDICTS, "unknown")
 class Report:
     """Findings on one target in one environment, and all that was counted, assumed or not known.
 
-    `unknown` counts the ops that no rule speaks for. In a notebook a report shows itself as HTML.
+    `unknown` counts the ops that no rule speaks for; `run` is what came of running the step on a device, None where it
+    was not. In a notebook a report shows itself as HTML.
     """
 
     target: str
@@ -32,6 +33,7 @@ class Report:
     backward_ops: int
     unknown: Mapping[str, int]
     findings: tuple[Finding, ...]
+    run: Run | None = None
 
     def counts(self) -> dict[str, int]:
         """Ops per verdict, `unknown` included; verdicts that do not occur are left out."""

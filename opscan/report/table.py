@@ -18,6 +18,7 @@ from opscan.report.words import (
     is_listed,
     mode_lines,
     place_words,
+    run_words,
     short_paths,
     summaries,
     verdict_line,
@@ -38,6 +39,8 @@ def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> s
         parts.append(
             "\n".join(_wrapped("assumed" if not at else "", text, width) for at, text in enumerate(report.assumptions))
         )
+    if report.run is not None:
+        parts.append(_wrapped("run", run_words(report.run), width))
     findings = [finding for finding in report.findings if is_listed(finding, shown)]
     if findings:
         parts.append(_overview(findings, width))

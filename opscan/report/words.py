@@ -7,7 +7,7 @@ from pathlib import Path
 
 from opscan.blame import shown_path
 from opscan.environment import Environment, Strictness
-from opscan.finding import Finding, Line, Place
+from opscan.finding import Finding, Line, Place, Replay, Run
 from opscan.report.report import Report
 
 DEFAULT_MODE = {
@@ -67,10 +67,48 @@ def mode_lines(finding: Finding, environment: Environment) -> list[tuple[str, st
         lines.append(("warn_only", WARN_ONLY[finding.warn_only]))
     if finding.alert:
         lines.append(("alert", alert_text(finding)))
+    if finding.observed is not None:
+        lines.append(("observed", _observed_words(finding)))
     if finding.newer_torch is not None:
         since, default, _ = finding.newer_torch
         lines.append(("newer", f"from torch {since} it repeats" + " in strict mode" * (default == "nondeterministic")))
     return lines
+
+
+def _observed_words(finding: Finding) -> str:
+    """What the device was seen to do, and whether the rules said so."""
+    words = "raised RuntimeError" if finding.observed == "raises" else "did not raise"
+    if finding.replay is not None:
+        words += f"; {replay_words(finding.replay)}"
+    if finding.predicted == "raises" != finding.observed:
+        words += ": not as predicted"
+    elif finding.predicted is None:
+        words += ": no rule predicts it"
+    return words
+
+
+def replay_words(replay: Replay) -> str:
+    """`differed in 19 of 20 runs (20 results, at most 3 ulps apart, seen by run 2)`."""
+    if not replay.differing:
+        return f"the same bits in {replay.runs} runs"
+    apart = f"at most {replay.max_ulps} ulps apart, " if replay.max_ulps is not None else ""
+    return (
+        f"differed in {replay.differing} of {replay.runs - 1} replays ({replay.distinct} results, {apart}"
+        f"first in run {replay.first_at})"
+    )
+
+
+def run_words(run: Run) -> str:
+    """What was run, and what it cost beside a plain step."""
+    if run.failure is not None:
+        return f"on {run.device}: {run.failure}"
+    words = f"{run.ops} ops in strict mode on {run.device}"
+    if run.replays > 1:
+        words += f", then in default mode, each {run.replays} times"
+    words += f"; {run.cost.seconds:.2f} s, a plain step {run.plain.seconds:.2f} s"
+    if run.cost.memory is not None and run.plain.memory is not None:
+        words += f"; {run.cost.memory >> 20} MiB, a plain step {run.plain.memory >> 20} MiB"
+    return words
 
 
 def _default_words(finding: Finding) -> str:

@@ -20,19 +20,30 @@ from opscan.trace.kept import DEPTH, KeptCache, KeptObject, KeptTable
 from opscan.trace.reach import CONTAINERS, LONGEST, holders, items_of, tables
 from opscan.trace.values import is_lazy, meta_like
 
+StandIn = Callable[[torch.Tensor], torch.Tensor]
+"""Makes what stands for a tensor of the user's while something runs: new memory, none of the tensor's history."""
+
+
+def meta_or_known(tensor: torch.Tensor) -> torch.Tensor:
+    """A meta tensor for real values, a clone for integers and masks: the regime of Note [Known and unknown values]."""
+    if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
+        return meta_like(tensor)
+    return tensor.detach() if tensor.is_meta else tensor.detach().clone()
+
 
 class Twins:
     """One twin per tensor, so that tied parameters stay tied."""
 
-    def __init__(self, holders: tuple[object, ...] = ()) -> None:
+    def __init__(self, holders: tuple[object, ...] = (), stand_in: StandIn = meta_or_known) -> None:
         self.holders = holders
+        self._stand_in = stand_in
         self._twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensor's stand-in: meta for real values, a clone for integers and masks; a leaf if it is one."""
+        """The tensor's stand-in; a leaf if it is one."""
         found = self._twins.get(id(tensor))
         if found is None:
-            found = self._twins[id(tensor)] = (tensor, _make_twin(tensor))
+            found = self._twins[id(tensor)] = (tensor, _make_twin(tensor, self._stand_in))
         return found[1]
 
     def swap(self, value: Any, depth: int = DEPTH) -> Any:
@@ -54,16 +65,13 @@ class Twins:
         return type(value)(item for _, item in items)
 
 
-def _make_twin(tensor: torch.Tensor) -> torch.Tensor:
+def _make_twin(tensor: torch.Tensor, stand_in: StandIn) -> torch.Tensor:
     if is_lazy(tensor):
         lazy: Callable[..., torch.Tensor] = type(tensor)
         return lazy(requires_grad=tensor.requires_grad, device="meta")
-    if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
-        twin = tensor.detach().clone() if not tensor.is_meta else tensor.detach()
-        return nn.Parameter(twin, requires_grad=False) if isinstance(tensor, nn.Parameter) else twin
-    twin = meta_like(tensor)
+    twin = stand_in(tensor)
     if not isinstance(tensor, nn.Parameter):
-        return twin.requires_grad_(tensor.requires_grad)
+        return twin.requires_grad_(tensor.requires_grad) if tensor.requires_grad else twin
     twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
     for hook in (tensor._backward_hooks or {}).values():
         twin.register_hook(hook)
@@ -73,8 +81,8 @@ def _make_twin(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def borrowed(roots: Iterable[object], training: bool) -> Iterator[Twins]:
-    """Hold everything reachable from `roots` on meta, in training or eval mode, while active.
+def borrowed(roots: Iterable[object], training: bool, stand_in: StandIn = meta_or_known) -> Iterator[Twins]:
+    """Hold stand-ins for all tensors reachable from `roots`, in training or eval mode, while active.
 
     In training mode modules that are frozen (in eval mode while others train) stay so.
     """
@@ -83,7 +91,7 @@ def borrowed(roots: Iterable[object], training: bool) -> Iterator[Twins]:
         KeptCache(table) if isinstance(table, functools._lru_cache_wrapper) else KeptTable(table)
         for table in tables({type(each.holder) for each in kept})
     ]
-    twins = Twins(tuple(each.holder for each in kept))
+    twins = Twins(tuple(each.holder for each in kept), stand_in)
     some_train = any(each.holder.training for each in kept if isinstance(each.holder, nn.Module))
     try:
         for each in kept:

@@ -53,20 +53,67 @@ def _find_name(func: Any) -> str:
     return f"{owner}.{short.removeprefix(owner.rpartition('.')[2] + '_') if module.startswith('torch._C') else short}"
 
 
-class PublicCalls(TorchFunctionMode):
-    """Tells `on_call(name, args, kwargs)` of every outermost public call; what it returns surrounds the call.
+OnCall = Callable[[str, tuple[Any, ...], Mapping[str, Any]], AbstractContextManager[None]]
+
+
+class PublicNames(TorchFunctionMode):
+    """Tells `on_call(name, args, kwargs)` of every outermost public call; what it returns surrounds the call."""
+
+    def __init__(self, on_call: OnCall | None = None) -> None:
+        super().__init__()
+        self.on_call = on_call or (lambda name, args, kwargs: nullcontext())
+        self.ran_backward = False  # a step differentiated its own loss; autograd.grad may be part of a forward
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "") in _ACCESSORS:
+            return func(*args, **(kwargs or {}))
+        name = public_name(func)
+        if name in _DIFFERENTIATES:
+            self.ran_backward = True
+        with self.on_call(name, args, kwargs or {}):
+            return func(*args, **(kwargs or {}))
+
+    @contextmanager
+    def nested(self, names: Iterable[str]) -> Iterator[None]:
+        """See calls also where torch makes them: these builtins of torch.nn.functional, and user code in backward.
+
+        Within a call this mode is off, so such calls are looked up through doors that switch it on again. Functions
+        written in Python get no door: they would take it for themselves and call it forever.
+        """
+        doors = [(torch.autograd, "_engine_run_backward"), (torch.autograd.graph, "_engine_run_backward")]
+        for owner, _, short in (name.rpartition(".") for name in names):
+            if owner == "torch.nn.functional" and isinstance(getattr(F, short, None), BuiltinFunctionType):
+                doors.append((F, short))
+        originals = [(module, short, getattr(module, short)) for module, short in doors]
+        for module, short, original in originals:
+            setattr(module, short, self._reentering(original))
+        try:
+            yield
+        finally:
+            for module, short, original in originals:
+                setattr(module, short, original)
+
+    def _reentering(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if torch._C._len_torch_function_stack() and _on_stack(self):
+                return original(*args, **kwargs)
+            with self:
+                return original(*args, **kwargs)
+
+        return call
+
+
+class PublicCalls(PublicNames):
+    """As PublicNames, and keeps devices out of the way.
 
     Real tensors that need a gradient and belong to no module (a weight in a closure) are stood in for by meta
     leaves, one each, because autograd refuses meta gradients for tensors elsewhere.
     """
 
-    def __init__(
-        self,
-        on_call: Callable[[str, tuple[Any, ...], Mapping[str, Any]], AbstractContextManager[None]] | None = None,
-    ) -> None:
-        super().__init__()
-        self.on_call = on_call or (lambda name, args, kwargs: nullcontext())
-        self.ran_backward = False  # a step differentiated its own loss; autograd.grad may be part of a forward
+    def __init__(self, on_call: OnCall | None = None) -> None:
+        super().__init__(on_call)
         self._stand_ins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __torch_function__(
@@ -119,35 +166,6 @@ class PublicCalls(TorchFunctionMode):
                 found = self._stand_ins[id(tensor)] = (tensor, meta_like(tensor).requires_grad_())
         return found[1]
 
-    @contextmanager
-    def nested(self, names: Iterable[str]) -> Iterator[None]:
-        """See calls also where torch makes them: these builtins of torch.nn.functional, and user code in backward.
-
-        Within a call this mode is off, so such calls are looked up through doors that switch it on again. Functions
-        written in Python get no door: they would take it for themselves and call it forever.
-        """
-        doors = [(torch.autograd, "_engine_run_backward"), (torch.autograd.graph, "_engine_run_backward")]
-        for owner, _, short in (name.rpartition(".") for name in names):
-            if owner == "torch.nn.functional" and isinstance(getattr(F, short, None), BuiltinFunctionType):
-                doors.append((F, short))
-        originals = [(module, short, getattr(module, short)) for module, short in doors]
-        for module, short, original in originals:
-            setattr(module, short, self._reentering(original))
-        try:
-            yield
-        finally:
-            for module, short, original in originals:
-                setattr(module, short, original)
-
-    def _reentering(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if torch._C._len_torch_function_stack() and _on_stack(self):
-                return original(*args, **kwargs)
-            with self:
-                return original(*args, **kwargs)
-
-        return call
-
 
 def _call_on_one_device(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: RuntimeError) -> Any:
     """Call a composite that checks devices itself once more, with meta twins for known tensors."""
@@ -163,7 +181,7 @@ def _call_on_one_device(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     return func(*map_tensors(lend, args), **map_tensors(lend, kwargs))
 
 
-def _on_stack(mode: PublicCalls) -> bool:
+def _on_stack(mode: PublicNames) -> bool:
     get = torch._C._get_function_stack_at
     return any(get(level) is mode for level in range(torch._C._len_torch_function_stack()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FunctionType
 from typing import Any, Literal
 
@@ -12,11 +12,11 @@ from torch import nn
 
 from opscan.blame import one_line, user_line
 from opscan.errors import TraceError
-from opscan.trace.asked import AskedStrict
-from opscan.trace.borrow import Twins, borrowed
+from opscan.trace.borrow import StandIn, Twins, borrowed, meta_or_known
 from opscan.trace.calls import PublicCalls
 from opscan.trace.graph import Role, Trace
 from opscan.trace.hygiene import unchanged_process
+from opscan.trace.launches import launches_heard
 from opscan.trace.provenance import recorded_construction
 from opscan.trace.reach import named_by
 from opscan.trace.recorder import Recorder
@@ -41,9 +41,52 @@ def _refuse_to_invent(op: Any) -> None:
     raise RuntimeError(f"{op}: the values are not there while a model is built on meta")
 
 
+class Regime:
+    """What a step is run on, who records it, and what stands for the user's tensors meanwhile.
+
+    This one is the trace's: on meta, where nothing real happens.
+    """
+
+    def __init__(self, watched: frozenset[str], otherwise: bool = False) -> None:
+        self.watched = watched
+        self.recorder = Recorder(watched, otherwise)
+        self.calls = PublicCalls(self.recorder.on_call)
+
+    def process(self) -> AbstractContextManager[None]:
+        """Surrounds the step, and leaves the process afterwards as it was."""
+        return unchanged_process(self.recorder.asked)
+
+    def stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
+        """What stands for a tensor of the user's."""
+        return meta_or_known(tensor)
+
+    def gradient_for(self, root: torch.Tensor) -> torch.Tensor:
+        """A dense gradient to feed into an output."""
+        return meta_like(root).contiguous()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Surrounds the user's code while it runs: sees its public calls and its ops."""
+        with self.calls, self.recorder:
+            yield
+
+    def launches(self) -> AbstractContextManager[None]:
+        """Surrounds the step, for launches of Triton kernels."""
+        return launches_heard(self.recorder.launch)
+
+
 @contextmanager
-def _borrowing(roots: Iterable[object], training: bool, asked: AskedStrict | None = None) -> Iterator[Twins]:
-    with unchanged_process(asked), dynamo_spared(), torch.inference_mode(False), borrowed(roots, training) as twins:
+def _borrowing(
+    roots: Iterable[object],
+    training: bool,
+    process: AbstractContextManager[None] | None = None,
+    stand_in: StandIn = meta_or_known,
+) -> Iterator[Twins]:
+    with ExitStack() as stack:
+        stack.enter_context(process or unchanged_process())
+        stack.enter_context(dynamo_spared())
+        stack.enter_context(torch.inference_mode(False))
+        twins = stack.enter_context(borrowed(roots, training, stand_in))
         _refuse_scripted(twins.holders)
         yield twins
 
@@ -51,7 +94,13 @@ def _borrowing(roots: Iterable[object], training: bool, asked: AskedStrict | Non
 @contextmanager
 def on_meta(roots: Iterable[object], training: bool = True, values: Values | None = None) -> Iterator[Twins]:
     """Run what reaches `roots` on meta, unrecorded; all is afterwards as it was."""
-    with _borrowing(roots, training) as twins, torch.set_grad_enabled(training), PublicCalls(), values or Values():
+    values = values or Values()
+    with ExitStack() as stack:
+        twins = stack.enter_context(_borrowing(roots, training))
+        stack.enter_context(launches_heard(values.launch))
+        stack.enter_context(torch.set_grad_enabled(training))
+        stack.enter_context(PublicCalls())
+        stack.enter_context(values)
         yield twins
 
 
@@ -86,7 +135,7 @@ def trace_target(
     watched: frozenset[str] = frozenset(),
     assumed_sizes: bool = False,
 ) -> Trace:
-    """Trace forward, loss and backward of one call of a module or of a callable step.
+    """Trace forward, loss and backward of one call of a module or of a callable step, on meta.
 
     In eval mode the forward alone is traced, without gradients. With `input_grad` floating inputs need a gradient, as
     they do when the module is part of a larger model. `otherwise` goes the other way wherever the way through hangs on
@@ -94,27 +143,52 @@ def trace_target(
     `watched` are public functions to be recorded as CompositeCall. Raises TraceError when the target's own code
     fails, naming the user's line.
     """
+    return trace_under(
+        Regime(watched, otherwise),
+        call,
+        args,
+        kwargs,
+        loss=loss,
+        mode=mode,
+        input_grad=input_grad,
+        assumed_sizes=assumed_sizes,
+    )
+
+
+def trace_under(
+    regime: Regime,
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    loss: Loss | None = None,
+    mode: Mode = "train",
+    input_grad: bool = False,
+    assumed_sizes: bool = False,
+) -> Trace:
+    """As trace_target, under any regime."""
     training = mode == "train"
-    recorder = Recorder(watched, otherwise)
-    calls = PublicCalls(recorder.on_call)
+    recorder, calls = regime.recorder, regime.calls
     assumptions: list[str] = []
-    with _borrowing([call, args, dict(kwargs), loss], training, recorder.asked) as twins, ExitStack() as stack:
+    roots = [call, args, dict(kwargs), loss]
+    with _borrowing(roots, training, regime.process(), regime.stand_in) as twins, ExitStack() as stack:
         held = twins.swap(args), twins.swap(dict(kwargs))
         if input_grad and training:
             held = map_tensors(_as_activation, held[0]), map_tensors(_as_activation, held[1])
         stack.callback(recorder.forget_tensors)
         _add_inputs(recorder, call, *held)
         stack.enter_context(recorder.watching_modules(_roots(call, *held)))
-        stack.enter_context(calls.nested(watched))
+        stack.enter_context(calls.nested(regime.watched))
+        stack.enter_context(regime.launches())
         stack.enter_context(torch.set_grad_enabled(training))
         stack.enter_context(_user_errors(call))
-        with calls, recorder:
+        with regime.watching():
             outputs = call(*held[0], **held[1])
             if loss is not None:
                 recorder.loss = True
                 outputs = loss(outputs)
         if training and not calls.ran_backward:
-            _run_backward(recorder, calls, outputs, assumptions)
+            _run_backward(regime, outputs, assumptions)
     return Trace(
         graph=recorder.graph,
         composites=tuple(recorder.composites),
@@ -127,7 +201,7 @@ def trace_target(
 
 def _as_activation(tensor: torch.Tensor) -> torch.Tensor:
     """A floating input as a layer before would hand it in: it needs a gradient, and in-place ops may change it."""
-    if not (tensor.is_meta and (tensor.is_floating_point() or tensor.is_complex())):
+    if not (tensor.is_floating_point() or tensor.is_complex()):
         return tensor
     with torch.enable_grad():
         return tensor.detach().requires_grad_().clone()
@@ -172,7 +246,7 @@ def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, .
             recorder.add_input(name, tensor, "data")
 
 
-def _run_backward(recorder: Recorder, calls: PublicCalls, outputs: Any, assumptions: list[str]) -> None:
+def _run_backward(regime: Regime, outputs: Any, assumptions: list[str]) -> None:
     """Feed a dense gradient into every output that has a history; a scalar output is taken for the loss.
 
     `.sum()` would feed expanded gradients: strides no real loss produces, which hide reordering.
@@ -181,12 +255,12 @@ def _run_backward(recorder: Recorder, calls: PublicCalls, outputs: Any, assumpti
     if not roots:
         assumptions.append("backward: no output has a gradient, so there is none")
         return
-    gradients = [meta_like(root).contiguous() for root in roots]
+    gradients = [regime.gradient_for(root) for root in roots]
     for position, gradient in enumerate(gradients):
-        recorder.add_input(f"grad_output_{position}", gradient, "data")
+        regime.recorder.add_input(f"grad_output_{position}", gradient, "data")
     if not (len(roots) == 1 and roots[0].numel() == 1):
         assumptions.append("backward: a dense gradient was fed into each output (--loss gives a loss function)")
-    with calls, recorder:
+    with regime.watching():
         torch.autograd.backward(roots, gradients)
 
 

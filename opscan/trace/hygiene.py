@@ -26,13 +26,14 @@ def _compiled_code_eager() -> AbstractContextManager[object]:
 
 
 @contextmanager
-def unchanged_process(asked: AskedStrict | None = None) -> Iterator[None]:
+def unchanged_process(asked: AskedStrict | None = None, strict: bool | None = None) -> Iterator[None]:
     """Restore, value by value, all process-wide state a trace touches, however it ends.
 
-    Inside, strict mode is off, and `asked` hears what the code would have it (see Note [Strict mode in a trace]). The
-    cyclic garbage collector rests: a trace creates many small objects and frees none of them.
+    Inside, strict mode is off, and `asked` hears what the code would have it (see Note [Strict mode in a trace]); or,
+    given `strict`, it is on or off for real. The cyclic garbage collector rests: a trace creates many small objects and
+    frees none of them.
     """
-    strict = torch.are_deterministic_algorithms_enabled()
+    was_strict = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn
     cudnn_flags = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic)
@@ -48,12 +49,12 @@ def unchanged_process(asked: AskedStrict | None = None) -> Iterator[None]:
     try:
         with warnings.catch_warnings(), _compiled_code_eager():
             warnings.simplefilter("ignore")
-            torch._C._set_deterministic_algorithms(False)
+            torch._C._set_deterministic_algorithms(bool(strict))
             torch.set_anomaly_enabled(False)  # meta has no values to check
-            with (asked or AskedStrict()).listening():
+            with (asked or AskedStrict()).listening() if strict is None else nullcontext():
                 yield
     finally:
-        torch._C._set_deterministic_algorithms(strict, warn_only=warn_only)
+        torch._C._set_deterministic_algorithms(was_strict, warn_only=warn_only)
         cudnn.enabled, cudnn.benchmark, cudnn.deterministic = cudnn_flags
         torch.set_default_dtype(dtype)
         torch.set_anomaly_enabled(anomaly, checks_nan)

@@ -32,6 +32,7 @@ _TRACER = str(Path(__file__).parent) + os.sep
 _EXAMPLES = str(Path(_OPSCAN, "examples")) + os.sep
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _FUNCTIONAL = str(Path(_TORCH, "nn", "functional.py"))
+_LAUNCHERS = os.sep + os.path.join("triton", "runtime") + os.sep
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 
 _ENGINE = torch.autograd.graph._engine_run_backward.__code__
@@ -49,7 +50,11 @@ def _kind_of(filename: str) -> int:
         kind = _PUBLIC
     elif filename.startswith(_OPSCAN) and not filename.startswith(_EXAMPLES):
         kind = _LIBRARY if filename.startswith(_TRACER) and not filename.endswith("driver.py") else _DRIVER
-    elif filename.startswith((_TORCH, "<frozen")) or (filename.startswith(_STDLIB) and "-packages" not in filename):
+    elif (
+        filename.startswith((_TORCH, "<frozen"))
+        or _LAUNCHERS in filename
+        or (filename.startswith(_STDLIB) and "-packages" not in filename)
+    ):
         kind = _LIBRARY
     else:
         kind = _USER

@@ -19,6 +19,8 @@ LONGEST = 10_000
 _LEFT_ALONE = (type, ModuleType, torch.Tensor, torch.Generator, torch.utils.data.DataLoader, torch.utils.data.Dataset)
 _STATE_OF_THE_LIBRARY = (SimpleNamespace, UserDict)
 """Classes of the standard library that hold a user's values; others (loggers, locks, paths) are left alone."""
+_COMPILERS = {"triton"}
+"""Packages whose objects are functions to be compiled: they hold the namespace of the module they are defined in."""
 
 
 def items_of(container: Any) -> list[tuple[Any, Any]]:
@@ -67,7 +69,8 @@ def tables(classes: Iterable[type]) -> Iterator[Any]:
 def _has_state(value: object) -> bool:
     if not isinstance(getattr(value, "__dict__", None), dict):
         return False
-    return isinstance(value, _STATE_OF_THE_LIBRARY) or _root(type(value)) not in sys.stdlib_module_names
+    root = _root(type(value))
+    return isinstance(value, _STATE_OF_THE_LIBRARY) or (root not in sys.stdlib_module_names and root not in _COMPILERS)
 
 
 def _called(value: object) -> list[object]:

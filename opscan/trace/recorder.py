@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from opscan.trace.asked import AskedStrict
 from opscan.trace.graph import CompositeCall, Invention, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
 from opscan.trace.kept import KeptTensors
+from opscan.trace.launches import Launch, target_of
 from opscan.trace.provenance import construction_site, look_out
 from opscan.trace.traits import traits_of
 from opscan.trace.values import Values, is_lazy, map_tensors
@@ -44,6 +45,9 @@ class Recorder(Values):
     `watched` are the public calls to be recorded as composites.
     """
 
+    real = False
+    """Whether tensors have memory of their own, on a device: their values are then not kept."""
+
     def __init__(self, watched: frozenset[str], otherwise: bool = False) -> None:
         super().__init__(self._note_invention, otherwise)
         self.graph = fx.Graph()
@@ -57,6 +61,7 @@ class Recorder(Values):
         self._by_storage: dict[int, tuple[fx.Node, int]] = {}
         self._by_sequence: dict[int, fx.Node] = {}
         self._last_sequence_nr = _next_sequence_nr() - 1
+        self._function_nr: int | None = None  # sequence number of the torch.autograd.Function whose forward runs
         self._previous_op: fx.Node | None = None
         self._last_input: fx.Node | None = None  # None: at the start of the graph
         self._composite: int | None = None
@@ -83,6 +88,12 @@ class Recorder(Values):
         self._marked.clear()
         self._foreign.restore()
 
+    @property
+    def current(self) -> fx.Node:
+        """The op that was recorded last."""
+        assert self._previous_op is not None
+        return self._previous_op
+
     def _mark(self, tensor: torch.Tensor, node: fx.Node) -> None:
         tensor.__dict__[_NODE] = len(self._nodes)
         self._nodes.append(node)
@@ -91,7 +102,9 @@ class Recorder(Values):
         index: int | None = tensor.__dict__.get(_NODE)
         if index is not None:
             return self._nodes[index]
-        if tensor.is_meta and tensor.layout is torch.strided:  # autograd hands saved tensors back as new objects
+        if (
+            tensor.is_meta or self.real
+        ) and tensor.layout is torch.strided:  # autograd hands saved tensors back as new objects
             found = self._by_storage.get(tensor.untyped_storage()._cdata)
             if found is not None:
                 return found[0]
@@ -126,6 +139,27 @@ class Recorder(Values):
         finally:
             for handle in handles:
                 handle.remove()
+
+    @contextmanager
+    def watching_functions(self) -> Iterator[None]:
+        """Know which ops run in the forward of a torch.autograd.Function.
+
+        Its backward is tied to the last of them, which hangs on all it was given; the first may be a view of an index.
+        """
+        original = torch.autograd.Function.__dict__["apply"]
+
+        def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            outer, self._function_nr = self._function_nr, _next_sequence_nr()
+            try:
+                return original.__func__(cls, *args, **kwargs)
+            finally:
+                self._function_nr = outer
+
+        torch.autograd.Function.apply = classmethod(apply)  # type: ignore[assignment,method-assign]
+        try:
+            yield
+        finally:
+            torch.autograd.Function.apply = original  # type: ignore[method-assign]
 
     @contextmanager
     def on_call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[None]:
@@ -165,9 +199,20 @@ class Recorder(Values):
                 with self:
                     return func._op_dk(_COMPOSITE, *args, **(kwargs or {}))
             node = self._record(func, args, kwargs or {})
+            launched = self.launched
             result = self.run(func, args, dict(kwargs) if kwargs else {})
+            if self.launched != launched:
+                node.meta["launches"] = self.launched - launched
             self._record_result(node, result)
             return result
+
+    def launch(self, launch: Launch) -> None:
+        """Record the launch of a kernel as a node: it reads what it is given, and writes in place."""
+        args = tuple(list(each) if isinstance(each, tuple) else each for each in launch)
+        with torch._C.DisableTorchFunction():
+            node = self._record(target_of(launch.kernel), args, {})
+            super().launch(launch)
+            self._record_result(node, (*launch.written, *launch.updated))
 
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> fx.Node:
         grad_args = 0
@@ -225,6 +270,8 @@ class Recorder(Values):
         self, node: fx.Node, called: SourceLine | None, public: tuple[str, ...], grad_args: int
     ) -> OpCall:
         sequence_nr = self._own_sequence_numbers(node, grad_args)
+        if self._function_nr is not None and not torch.is_grad_enabled():
+            self._by_sequence[self._function_nr] = node
         module = self._modules[-1] if self._modules else None
         if called is not None:
             self._module_at.setdefault((called, node.target), module)
@@ -272,7 +319,7 @@ class Recorder(Values):
                 number = self._by_storage[address][1]
             self._by_storage[address] = (node, number)
         info = node.meta["tensors"] = tensor_info(tensor, number)
-        if not tensor.is_meta and not tensor.is_floating_point() and tensor.numel() <= _KNOWN_NUMEL:
+        if not (tensor.is_meta or self.real or tensor.is_floating_point()) and tensor.numel() <= _KNOWN_NUMEL:
             # An alias: were the tensor itself held here, torch would make another one of it.
             node.meta["known"] = (tensor.detach(), tensor._version)
         return info

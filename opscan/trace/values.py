@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from opscan.trace.launches import Launch
 from opscan.trace.remembered import Remembered, question_of
 from opscan.trace.traits import check_dtypes, traits_of
 
@@ -81,6 +82,7 @@ class Values(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.invented = invented
         self.otherwise = otherwise
+        self.launched = 0  # kernels launched so far
         self._remembered = Remembered()
         self._stale: dict[int, torch.Tensor] = {}  # known tensors an unknown value was written to, by their memory
 
@@ -123,14 +125,25 @@ class Values(TorchDispatchMode):
         if remembered is not None:
             return remembered
         check_dtypes(traits, args)
+        launched = self.launched
         try:
             result = func(*args, **kwargs)
         except RuntimeError as refusal:
             if not _wants_data(refusal):
                 raise
             return self._run_invented(func, args, kwargs)
-        self._remembered.remember(question, result)
+        if self.launched == launched:  # an op that launches kernels has to run again to launch them again
+            self._remembered.remember(question, result)
         return result
+
+    def launch(self, launch: Launch) -> None:
+        """Take note of a kernel launch: what it writes is not known any more. Known integers become zeros."""
+        self.launched += 1
+        for tensor in (*launch.written, *launch.updated):
+            if not tensor.is_meta:
+                with torch._C._DisableTorchDispatch(), torch.no_grad():
+                    tensor.detach().zero_()
+                self._note_stale(tensor)
 
     def _run_known(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[torch.Tensor]) -> Any:
         """Run for real, on the CPU. NotImplemented where it has no kernel for the dtype, as of histc for integers."""

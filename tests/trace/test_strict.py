@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 import pytest
 import torch
 from torch import are_deterministic_algorithms_enabled, nn, use_deterministic_algorithms
+from torch.utils.checkpoint import checkpoint
 
 from opscan.arguments import Arguments, Sources
 from opscan.errors import TraceError
@@ -151,7 +152,7 @@ def test_a_forward_that_a_checkpoint_runs_again_is_in_its_region_again():
             self.block = Block()
 
         def forward(self, x):
-            return torch.utils.checkpoint.checkpoint(self.block, x, use_reentrant=False)
+            return checkpoint(self.block, x, use_reentrant=False)
 
     traced = trace(Model(), floats(3), input_grad=True)
     assert [call_of(node).strict_forced for node in ops(traced, "sin")] == [False, False]

@@ -1,0 +1,180 @@
+"""One step on a real device, every op of it watched: strict mode's errors are collected, and ops are replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import prod
+from typing import Any
+
+import torch
+from torch import fx
+
+from opscan.observe.replay import run_and_replay
+from opscan.trace.calls import PublicNames
+from opscan.trace.driver import Loss, Mode, Regime, trace_under
+from opscan.trace.graph import ModuleSite, Trace, call_of
+from opscan.trace.hygiene import unchanged_process
+from opscan.trace.recorder import Recorder
+
+_ALERT = " does not have a deterministic implementation"
+_CUBLAS = "it uses CuBLAS and you have CUDA >= 10.2"
+
+set_strict = torch._C._set_deterministic_algorithms
+"""As it was when this was imported: user code may be handed another one."""
+
+
+def alert_in(error: BaseException) -> str | None:
+    """The literal in a RuntimeError of strict mode: what stands before "does not have a deterministic implementation".
+
+    Source: at::Context::alertNotDeterministic, aten/src/ATen/Context.cpp, and the cuBLAS check there (to torch 2.9).
+    """
+    text = str(error)
+    if _ALERT in text:
+        return text.partition(_ALERT)[0].rpartition("\n")[2].strip()
+    return _CUBLAS if _CUBLAS in text else None
+
+
+class Observer(Recorder):
+    """Runs ops for real and records each as a node, with under its meta key "observed" what it was seen to do.
+
+    With `strict` an op that raises strict mode's error is noted and run again with the error silenced, so that the step
+    goes on to its end. Any other error is the user's. Each op that is `wanted` runs `runs` times.
+    """
+
+    real = True
+
+    def __init__(self, watched: frozenset[str], strict: bool, runs: int, wanted: Callable[[Any], bool]) -> None:
+        super().__init__(watched)
+        self._strict = strict
+        self._runs = runs
+        self._wanted = wanted
+        self._grads: list[tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]] = []
+        self.failed: fx.Node | None = None
+
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one op, as often as asked, and note what it did."""
+        node = self.current
+        runs = self._runs if self._runs > 1 and self._wanted(func) else 1
+        alert = None
+        try:
+            result, replay = run_and_replay(func, args, kwargs, runs)
+        except Exception as error:
+            alert = alert_in(error) if self._strict and isinstance(error, RuntimeError) else None
+            if alert is None:
+                self.failed = node
+                raise
+            with _silenced():
+                result, replay = run_and_replay(func, args, kwargs, runs)
+        node.meta["observed"] = (alert, replay)
+        return result
+
+    def add_input(self, name: str, tensor: torch.Tensor, role: Any) -> None:
+        """As for a trace; a leaf of the user's own keeps the gradient it had."""
+        if name == "constant" and tensor.requires_grad and tensor.is_leaf:
+            grad = tensor.grad
+            self._grads.append((tensor, grad, None if grad is None else grad.detach().clone()))
+        super().add_input(name, tensor, role)
+
+    def forget_tensors(self) -> None:
+        """Undo as after a trace, gradients of the user's own leaves included."""
+        super().forget_tensors()
+        for tensor, grad, values in self._grads:
+            if grad is not None and values is not None:
+                with torch.no_grad():
+                    grad.copy_(values)
+            tensor.grad = grad
+        self._grads.clear()
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Strict mode that only warns; warnings are ignored while a step is watched."""
+    set_strict(True, warn_only=True)
+    try:
+        yield
+    finally:
+        set_strict(True)
+
+
+class DeviceRegime(Regime):
+    """A step on a real device: copies of the user's tensors there, made-up values for those that have none."""
+
+    recorder: Observer
+    calls: PublicNames  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        device: torch.device,
+        watched: frozenset[str],
+        strict: bool,
+        runs: int = 1,
+        wanted: Callable[[Any], bool] = lambda op: True,
+    ) -> None:
+        super().__init__(watched)
+        self.device = device
+        self.strict = strict
+        self.recorder = Observer(watched, strict, runs, wanted)
+        self.calls = PublicNames(self.recorder.on_call)
+        self._random = torch.Generator(device=device)
+        self._random.manual_seed(0)
+
+    def process(self) -> AbstractContextManager[None]:
+        """Strict mode is on or off for real."""
+        if self.device.type == "cuda":
+            torch.cuda.init()  # from now on its random numbers can be put back
+        return unchanged_process(strict=self.strict)
+
+    def stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A copy on the device; of a tensor on meta, values that keep activations in a sane range."""
+        if not tensor.is_meta:
+            return tensor.detach().to(self.device, copy=True)
+        made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=self.device)
+        if not (made.is_floating_point() or made.is_complex()):
+            return made.zero_()
+        if isinstance(tensor, torch.nn.Parameter) and made.ndim > 1:
+            return made.normal_(std=prod(made.shape[1:]) ** -0.5, generator=self._random)
+        if isinstance(tensor, torch.nn.Parameter):
+            return made.uniform_(0.5, 1.5, generator=self._random) if not made.is_complex() else made.fill_(1)
+        return made.normal_(generator=self._random)
+
+    def gradient_for(self, root: torch.Tensor) -> torch.Tensor:
+        """Random: the ones that `.sum()` feeds hide in which order they are added."""
+        return torch.empty_like(root).normal_(generator=self._random)
+
+    def launches(self) -> AbstractContextManager[None]:
+        """Triton kernels run."""
+        return nullcontext()
+
+
+class PlainRegime(DeviceRegime):
+    """The same step with nobody watching its ops: what it costs by itself."""
+
+    def __init__(self, device: torch.device, watched: frozenset[str]) -> None:
+        super().__init__(device, watched, strict=False)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Only whether the step runs its own backward is noticed."""
+        with self.calls:
+            yield
+
+
+def run_on(
+    regime: DeviceRegime,
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    loss: Loss | None = None,
+    mode: Mode = "train",
+    input_grad: bool = False,
+) -> Trace:
+    """Run one step under the regime. Raises TraceError as a trace does, for all but strict mode's own errors."""
+    return trace_under(regime, call, args, kwargs, loss=loss, mode=mode, input_grad=input_grad)
+
+
+def where_it_failed(regime: DeviceRegime) -> tuple[str, ModuleSite | None] | None:
+    """The op that failed with an error of the user's, or for want of memory, and the module it ran in."""
+    node = regime.recorder.failed
+    return None if node is None else (str(node.target), call_of(node).module)
