@@ -18,7 +18,7 @@ from opscan.errors import OpscanError, RulesError
 from opscan.finding import Finding
 from opscan.match import match
 from opscan.rules.load import Ruleset, Table, read_toml
-from opscan.rules.schema import DEVICES, VERDICTS, Bits, Device, Verdict
+from opscan.rules.schema import DEVICES, VERDICTS, Bits, Device, Rule, Verdict
 from opscan.target.inputs import make_inputs, parse_input
 from opscan.trace.driver import trace_target
 
@@ -110,10 +110,14 @@ def failure_of(case: Case, rules: Ruleset) -> str | None:
     return None
 
 
-def unproven(rules: Sequence[str], cases: Sequence[Case]) -> tuple[str, ...]:
-    """The ids of rules for which no case fires. Raises RulesError for a case of a rule that is not there."""
+def unproven(rules: Sequence[Rule], cases: Sequence[Case]) -> tuple[str, ...]:
+    """The ids of rules for which no case fires; a rule that says nothing but that an op repeats needs a silent case.
+
+    Raises RulesError for a case of a rule that is not there.
+    """
+    known = {rule.id for rule in rules}
     for case in cases:
-        if case.rule not in rules:
+        if case.rule not in known:
             raise RulesError(f"no rule has the id {case.rule}", f"{case.source} {case.name}", "Name one of the rows.")
-    fired = {case.rule for case in cases if case.flag}
-    return tuple(each for each in rules if each not in fired)
+    shown = {(case.rule, case.flag) for case in cases}
+    return tuple(rule.id for rule in rules if (rule.id, any(each.verdict for each in rule.history)) not in shown)

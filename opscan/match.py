@@ -72,7 +72,7 @@ def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
             hits.extend(hit for hit in found if _site(hit) not in run_forward)
     for node in trace.ops():
         op = candidates.op(node.target)
-        if op.unknown:
+        if op.unknown and "launches" not in node.meta:  # what launches kernels is judged by them
             unknown[op.name] += 1
         if op.rules and call_of(node).composite not in matched_composites:
             hits.extend(_op_hits(node, op, candidates, trace, sources))

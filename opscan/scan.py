@@ -202,8 +202,8 @@ def _limits(environment: Environment) -> tuple[str, ...]:
         limits.append(f"torch {environment.torch} is newer than the rules, which end at {NEWEST}: judged as that")
     if environment.device == "mps":
         limits.append(
-            "of mps the rules know PyTorch's own Metal kernels, not Apple's MPSGraph behind matrix products, convolutions"
-            " and pooling: no finding does not mean that it repeats"
+            "of mps the rules know PyTorch's own Metal kernels, not Apple's MPSGraph behind matrix products,"
+            " convolutions and pooling: no finding does not mean that it repeats"
         )
     return tuple(limits)
 

@@ -133,7 +133,7 @@ def test_a_folder_is_proven_by_its_cases(opscan: Run, workplace: Path) -> None:
     (own / "mylib.toml").write_text(ROW.format(table="rule", default="nondeterministic"))
     without = opscan("rules", "check", "own")
     assert (without.status, without.out) == (1, "1 rule, 0 cases: 1 wrong.\n")
-    assert "MYLIB001: no case shows it firing" in without.err
+    assert "MYLIB001: no case shows what it says" in without.err
     (own / "mylib.cases.toml").write_text(CASES)
     assert opscan("rules", "check", "own").out == "1 rule, 1 case: all as they say.\n"
     (own / "mylib.cases.toml").write_text(CASES.replace('"silent"', '"raises"'))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -73,27 +72,24 @@ def observe(
     the outcome says so and where; any other failure is the target's. Raises TraceError naming the op.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    regime: DeviceRegime = PlainRegime(device, watched)
+    traces: list[Trace] = []
+    regime = DeviceRegime(device, watched, True, replays, wanted)
     try:
-        plain = _cost(partial(step.under, regime), device)
-        traces = []
-        started = time.perf_counter()
-        peak: int | None = None
-        for strict in (True, False) if replays > 1 else (True,):
-            regime = DeviceRegime(device, watched, strict, replays, wanted)
-            cost = _cost(lambda regime=regime: traces.append(step.under(regime)), device)  # type: ignore[misc]
-            peak = cost.memory if peak is None or cost.memory is None else max(peak, cost.memory)
-        spent = Cost(time.perf_counter() - started, peak)
+        costs = [_cost(lambda: traces.append(step.under(regime)), device)]
+        if replays > 1:
+            regime = DeviceRegime(device, watched, False, replays, wanted)
+            costs.append(_cost(lambda: traces.append(step.under(regime)), device))
+        plain = _cost(lambda: step.under(PlainRegime(device, watched)), device)
     except TraceError as error:
         at = _place(regime)
         if not _is_out_of_memory(error.__cause__):
-            raise TraceError(
-                f"{error.what}{at} on {name}", error.where, f"{error.hint} Or leave the run out: --no-run"
-            ) from error
+            hint = f"{error.hint} Or leave the run out: --no-run"
+            raise TraceError(f"{error.what}{at} on {name}", error.where, hint) from error
         failure = f"out of memory{at}: everything here is predicted, nothing was observed"
         return Observation(Run(name, 0, replays, Cost(0, None), Cost(0, None), failure))
+    spent = Cost(sum(each.seconds for each in costs), max((each.memory or 0 for each in costs), default=0) or None)
     run = Run(name, len(traces[0].ops()), replays, spent, plain)
-    default = traces[1] if len(traces) > 1 else None
+    default = traces[1] if replays > 1 else None
     return Observation(run, seen_in(traces[0]), seen_in(default) if default else (), default)
 
 

@@ -26,7 +26,7 @@ STRICT_MODE = {
     "filled": "the memory is filled first",
 }
 WARN_ONLY = {
-    "nondeterministic": "warns, and still differs",
+    "nondeterministic": "still differs; at most it warns",
     "deterministic": "repeats",
     "setting": "by a setting",
     "seeded": "the same",

@@ -180,6 +180,7 @@ def trace_under(
         stack.enter_context(recorder.watching_modules(_roots(call, *held)))
         stack.enter_context(calls.nested(regime.watched))
         stack.enter_context(regime.launches())
+        stack.enter_context(recorder.watching_functions())
         stack.enter_context(torch.set_grad_enabled(training))
         stack.enter_context(_user_errors(call))
         with regime.watching():

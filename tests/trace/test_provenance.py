@@ -961,3 +961,34 @@ def test_a_model_of_an_installed_package_whose_name_begins_with_torch_has_lines(
     place = report.findings[0].places[0]
     assert place.called == cell.line("called")
     assert place.constructed == cell.line("built")
+
+
+class LooksUp(torch.autograd.Function):
+    """Its forward begins with ops that no weight reaches."""
+
+    @staticmethod
+    def forward(ctx, weight, ids):
+        ids = ids.view(-1).clamp(max=3)
+        ctx.save_for_backward(ids)
+        return weight.index_select(0, ids).sin()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad.new_zeros(4, 2).index_add(0, *ctx.saved_tensors, grad), None
+
+
+def test_the_backward_of_a_function_is_tied_to_the_end_of_its_forward():
+    def step(weight, ids):
+        y = LooksUp.apply(weight, ids)
+        with torch.no_grad():
+            y.exp()
+        return y.cos()
+
+    traced = trace(step, floats(4, 2).requires_grad_(), torch.tensor([[0, 1]]))
+    assert call(traced, "index_add", "backward").cause is only(traced, "sin", "forward")
+
+
+def test_torch_s_function_is_as_it_was():
+    before = torch.autograd.Function.__dict__["apply"]
+    trace(lambda x: LooksUp.apply(x, torch.zeros(1, dtype=torch.int64)), floats(4, 2))
+    assert torch.autograd.Function.__dict__["apply"] is before
