@@ -259,8 +259,8 @@ def _bits(
         return "cannot vary", entry.why
     for claim in standing.claims:
         if _reached(claim, public) and _all_certain((*claim.when, *claim.at_sizes), arguments):
-            if claim.at_sizes and assumed_sizes:
-                return "unknown", f"{claim.why} That is so at the sizes assumed here."
+            if claim.at_sizes and assumed_sizes and claim.bits == "cannot vary":
+                return "unknown", f"At the sizes assumed here the bits cannot vary; with others they may. {claim.why}"
             return claim.bits, claim.why
     if standing.rule.at_scale and assumed_sizes:
         return "unknown", f"Only where {standing.rule.scale}."
