@@ -152,7 +152,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     from opscan.rules.load import builtin_rules_dir
 
     rules = find_config(Path.cwd()).ruleset(*arguments.rules)
-    outcome = audit(read_signs(arguments.target), rules, load_claims(builtin_rules_dir()))
+    outcome = audit(read_signs(arguments.target), rules, load_claims(builtin_rules_dir(), *arguments.rules))
     print(outcome.to_json() if arguments.format == "json" else outcome.to_text(_width()))
     return CLEAN if outcome.clean else FINDINGS
 
