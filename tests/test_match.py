@@ -250,11 +250,14 @@ why = "An even number."
 """
 
 
+ASSUMED = "At the sizes assumed here the bits cannot vary; with others they may."
+
+
 @pytest.mark.parametrize(
     ("size", "assumed", "version", "bits", "why"),
     [
         (4, False, "2.13", "cannot vary", "An even number."),
-        (4, True, "2.13", "unknown", "At the sizes assumed here the bits cannot vary; with others they may. An even number."),
+        (4, True, "2.13", "unknown", f"{ASSUMED} An even number."),
         (7, False, "2.13", "vary", "made up"),
         (7, True, "2.13", "unknown", "Only where more than three."),
         (5, False, "2.13", "vary", "made up"),
