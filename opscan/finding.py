@@ -117,6 +117,16 @@ class Finding:
         return tuple(dict.fromkeys(place.called for place in self.places if place.called))
 
 
+def disagrees(finding: Finding) -> bool:
+    """Whether a device was seen to do other than predicted: an alert too many or too few, or a difference too many."""
+    if finding.observed in (None, finding.predicted):
+        return False
+    if finding.observed == "nothing":
+        return finding.predicted == "raises"
+    harder = finding.observed == "raises" or finding.predicted not in ("raises", "config")
+    return harder and not (finding.observed == "switches" and finding.predicted == "silent")
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What a step took: seconds, and the most bytes of the device's memory, None where it is not counted (the CPU)."""

@@ -190,7 +190,11 @@ class _Candidates:
         self, rule: Rule, entry: History, arguments: Mapping[str, Any], public: tuple[str, ...]
     ) -> NewerTorch | None:
         """The first release from which on this call is better than `entry` says, through to the newest one."""
-        fitting = tuple(at for at, each in enumerate(rule.history) if _fits(each, arguments, public))
+        fitting = tuple(
+            at
+            for at, each in enumerate(rule.history)
+            if not (each.via or each.when) or _fits(each, arguments, public)
+        )
         key = (rule.id, fitting)
         if key not in self._newer:
             self._newer[key] = self._first_better(entry, [rule.history[at] for at in fitting])

@@ -27,6 +27,7 @@ ROOMS = [
     {"match", "observe"},
     {"report"},
     {"scan", "cases"},
+    {"calibrate"},
     {"cli"},
 ]
 """Lower rooms first: a file imports from its own room's level or below."""

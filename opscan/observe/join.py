@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from opscan.finding import Finding, Line, Observed, Place, Replay
+from opscan.finding import Finding, Line, Observed, Place, Replay, disagrees
+from opscan.rules.schema import StrictBehaviour
 from opscan.trace.graph import Trace, call_of
 
 NO_RULE = "-"
@@ -16,6 +17,10 @@ _REPORT = (
     "No rule predicts this: one is missing, or has a wrong condition. Please report it, with this finding as JSON, the "
     "torch version and the device; a row of your own (--rules DIR) makes it known here."
 )
+
+
+_Key = tuple[str, str, Line | None]
+"""An op or a composite call, the module's path and the line."""
 
 
 class Seen(NamedTuple):
@@ -71,6 +76,10 @@ class _AtPlace:
             return "switches"
         return "nothing" if self.strict or self.default else None
 
+    def alert(self) -> str | None:
+        """The first of strict mode's errors here."""
+        return next((each.alert for each in self.strict if each.alert), None)
+
     def replay(self) -> Replay | None:
         """The replays in default mode where there are any, the one that differed most often."""
         replays = [each.replay for each in (self.default or self.strict) if each.replay is not None]
@@ -87,31 +96,40 @@ def joined(findings: Iterable[Finding], strict: Sequence[Seen], default: Sequenc
     A finding whose places were seen to do different things becomes one finding for each.
     """
     in_strict, in_default = _by_place(strict), _by_place(default)
-    explained: set[tuple[Any, ...]] = set()
+    seen = {
+        key: _AtPlace(tuple(in_strict.get(key, ())), tuple(in_default.get(key, ())))
+        for key in dict.fromkeys((*in_strict, *in_default))
+    }
+    explained: set[_Key] = set()
     result = []
     for finding in findings:
-        split: dict[tuple[Observed | None, Replay | None], list[Place]] = {}
+        split: dict[tuple[Observed | None, str | None, Replay | None], list[Place]] = {}
         for place in finding.places:
             key = (finding.op, place.module, place.called)
             explained.add(key)
-            at = _AtPlace(tuple(in_strict.get(key, ())), tuple(in_default.get(key, ())))
-            split.setdefault((at.verdict(), at.replay()), []).append(place)
-        result += [
-            replace(finding, places=tuple(places), observed=observed, replay=replay)
-            for (observed, replay), places in split.items()
-        ]
-    alerts = {finding.alert for finding in result if finding.alert}
-    missing = {
-        key: _AtPlace(tuple(in_strict.get(key, ())), tuple(in_default.get(key, ())))
-        for key in dict.fromkeys((*in_strict, *in_default))
-        if key not in explained
-    }
-    return (*result, *_unpredicted(missing, explained, alerts))
+            at = seen.get(key, _AtPlace((), ()))
+            split.setdefault((at.verdict(), at.alert(), at.replay()), []).append(place)
+        for (observed, alert, replay), places in split.items():
+            result.append(_as_seen(replace(finding, places=tuple(places), observed=observed, replay=replay), alert))
+    return (*result, *_unpredicted(seen, explained))
 
 
-def _by_place(seen: Iterable[Seen]) -> dict[tuple[str, str, Line | None], list[Seen]]:
+def _as_seen(finding: Finding, alert: str | None) -> Finding:
+    """The finding with the verdict of the machine where it did worse than the rules say; `predicted` stays."""
+    verdict = finding.observed
+    if verdict is None or verdict == "nothing" or not disagrees(finding):
+        return finding
+    return replace(
+        finding, verdict=verdict, default="nondeterministic", strict=_STRICT[verdict], alert=alert, bits="vary"
+    )
+
+
+_STRICT: Mapping[str, StrictBehaviour] = {"raises": "raises", "switches": "deterministic", "silent": "nondeterministic"}
+
+
+def _by_place(seen: Iterable[Seen]) -> dict[_Key, list[Seen]]:
     """What was seen, by op and place; an op that a composite call runs stands under the composite's name as well."""
-    found: dict[tuple[str, str, Line | None], list[Seen]] = {}
+    found: dict[_Key, list[Seen]] = {}
     for each in seen:
         for name in (each.op, each.composite):
             if name is not None:
@@ -119,25 +137,23 @@ def _by_place(seen: Iterable[Seen]) -> dict[tuple[str, str, Line | None], list[S
     return found
 
 
-def _unpredicted(
-    missing: Mapping[tuple[str, str, Line | None], _AtPlace],
-    explained: set[tuple[Any, ...]],
-    alerts: set[str],
-) -> list[Finding]:
+def _unpredicted(seen: Mapping[_Key, _AtPlace], explained: set[_Key]) -> list[Finding]:
     """Findings without a rule: ops that raised or differed where nothing said they would."""
-    groups: dict[tuple[Any, ...], list[Seen]] = {}
-    for (name, module, called), at in missing.items():
+    groups: dict[tuple[Any, ...], list[Place]] = {}
+    for key, at in seen.items():
+        name, module, called = key
         observed = at.verdict()
         first = (at.strict or at.default)[0]
-        inside = first.composite is not None and (first.composite, module, called) in explained
-        if observed in (None, "nothing") or name == first.composite != first.op or inside:
+        told = key in explained or (first.composite, module, called) in explained
+        if told or name != first.op or observed in (None, "nothing"):
             continue
-        alert = next((each.alert for each in at.strict if each.alert), None)
-        groups.setdefault((first.op, first.phase, first.module_type, observed, alert, at.replay()), []).append(first)
+        groups.setdefault((first.op, first.phase, first.module_type, observed, at.alert(), at.replay()), []).append(
+            Place(module, first.constructed, called, max(len(at.strict), len(at.default)))
+        )
     return [_without_rule(key, places) for key, places in groups.items()]
 
 
-def _without_rule(key: tuple[Any, ...], seen: list[Seen]) -> Finding:
+def _without_rule(key: tuple[Any, ...], places: list[Place]) -> Finding:
     op, phase, module_type, observed, alert, replay = key
     differed = replay is not None and replay.differing > 0
     return Finding(
@@ -147,9 +163,9 @@ def _without_rule(key: tuple[Any, ...], seen: list[Seen]) -> Finding:
         op=op,
         phase=phase,
         module_type=module_type,
-        places=tuple(Place(each.module, each.constructed, each.called, 1) for each in seen),
+        places=tuple(places),
         default="nondeterministic",
-        strict={"raises": "raises", "switches": "deterministic"}.get(observed, "nondeterministic"),  # type: ignore[arg-type]
+        strict=_STRICT[observed],
         warn_only="nondeterministic",
         bits="vary" if differed else "unknown",
         bits_why="It differed when it was run again." if differed else "No replay showed it to differ.",

@@ -34,7 +34,7 @@ def render_html(report: Report) -> str:
         head = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("verdict", "op", "count", "where", "what to do"))
         rows = "".join(_row(finding, report.environment) for finding in findings)
         parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
-    ran = [f"run: {run_words(report.run)}"] if report.run is not None else []
+    ran = [f"run: {run_words(report.run, report.findings)}"] if report.run is not None else []
     notes = [f"assumed: {text}" for text in report.assumptions] + ran + summaries(report, ALWAYS_SHOWN)
     if notes:
         parts.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>")

@@ -40,7 +40,7 @@ def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> s
             "\n".join(_wrapped("assumed" if not at else "", text, width) for at, text in enumerate(report.assumptions))
         )
     if report.run is not None:
-        parts.append(_wrapped("run", run_words(report.run), width))
+        parts.append(_wrapped("run", run_words(report.run, report.findings), width))
     findings = [finding for finding in report.findings if is_listed(finding, shown)]
     if findings:
         parts.append(_overview(findings, width))

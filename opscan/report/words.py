@@ -7,7 +7,7 @@ from pathlib import Path
 
 from opscan.blame import shown_path
 from opscan.environment import Environment, Strictness
-from opscan.finding import Finding, Line, Place, Replay, Run
+from opscan.finding import Finding, Line, Place, Replay, Run, disagrees
 from opscan.report.report import Report
 
 DEFAULT_MODE = {
@@ -80,10 +80,10 @@ def _observed_words(finding: Finding) -> str:
     words = "raised RuntimeError" if finding.observed == "raises" else "did not raise"
     if finding.replay is not None:
         words += f"; {replay_words(finding.replay)}"
-    if finding.predicted == "raises" != finding.observed:
-        words += ": not as predicted"
-    elif finding.predicted is None:
+    if finding.predicted is None:
         words += ": no rule predicts it"
+    elif disagrees(finding):
+        words += f": not as predicted ({finding.predicted})"
     return words
 
 
@@ -98,8 +98,8 @@ def replay_words(replay: Replay) -> str:
     )
 
 
-def run_words(run: Run) -> str:
-    """What was run, and what it cost beside a plain step."""
+def run_words(run: Run, findings: Iterable[Finding]) -> str:
+    """What was run, what it cost beside a plain step, and how much of it was not predicted."""
     if run.failure is not None:
         return f"on {run.device}: {run.failure}"
     words = f"{run.ops} ops in strict mode on {run.device}"
@@ -108,7 +108,10 @@ def run_words(run: Run) -> str:
     words += f"; {run.cost.seconds:.2f} s, a plain step {run.plain.seconds:.2f} s"
     if run.cost.memory is not None and run.plain.memory is not None:
         words += f"; {run.cost.memory >> 20} MiB, a plain step {run.plain.memory >> 20} MiB"
-    return words
+    surprises = sum(disagrees(finding) for finding in findings)
+    return (
+        f"{words}; {surprises} {'finding' if surprises == 1 else 'findings'} not as predicted" if surprises else words
+    )
 
 
 def _default_words(finding: Finding) -> str:

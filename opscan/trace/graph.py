@@ -125,13 +125,15 @@ def hangs_on_data(trace: Trace) -> frozenset[fx.Node]:
 def _downstream(trace: Trace, role: Role) -> frozenset[fx.Node]:
     """The nodes that a source of this role reaches, memory included: what is written into a buffer is in its views."""
     nodes: set[fx.Node] = set()
-    storages: set[int] = set()
+    reached: set[int] = set()  # memory
+    memory: dict[fx.Node, tuple[int, ...]] = {}
     for node in trace.graph.nodes:
+        own = memory[node] = storages_of(node)
         if node.meta.get("role") == role or any(
-            each in nodes or not storages.isdisjoint(storages_of(each)) for each in node.all_input_nodes
+            each in nodes or not reached.isdisjoint(memory[each]) for each in node._input_nodes
         ):
             nodes.add(node)
-            storages.update(storages_of(node))
+            reached.update(own)
     return frozenset(nodes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from opscan.errors import EnvironmentSpecError, TraceError
 from opscan.observe import plan as plan_module
 from opscan.observe.join import NO_RULE
 from opscan.report.report import Report
+from opscan.rules.load import make_ruleset, rules_of
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +52,7 @@ def library() -> Iterator[torch.library.Library]:
         ops = torch.ops.observed
         straight = lambda ctx, grad: grad  # noqa: E731
         for name, backward in (
+            ("blend_backward", straight),
             ("smear", straight),
             ("moody", straight),
             ("blend", lambda ctx, g: ops.blend_backward(g)),
@@ -199,12 +202,38 @@ def test_a_step_with_its_own_backward_and_optimizer_runs_to_its_end() -> None:
 
 
 def test_the_gradient_of_a_gradient_is_watched_too() -> None:
-    def step(x: torch.Tensor) -> torch.Tensor:
+    def step(x: torch.Tensor) -> None:
         w = torch.ones(4, requires_grad=True)
-        (grad,) = torch.autograd.grad(torch.ops.observed.blend(w * x).pow(2).sum(), w, create_graph=False)
-        return grad.sum()
+        (grad,) = torch.autograd.grad(torch.ops.observed.blend(w).pow(3).sum(), w, create_graph=True)
+        (grad * x).sum().backward()
 
-    assert set(alerts(check(step))) == {"blend_backward_cuda"}
+    report = check(step)
+    (finding,) = [each for each in report.findings if each.alert == "blend_backward_cuda"]
+    assert (finding.observed, finding.count) == ("raises", 2)  # once in each backward
+
+
+def test_what_does_worse_than_predicted_takes_the_machines_verdict(library: torch.library.Library) -> None:
+    library.define("noise(Tensor x) -> Tensor", tags=torch.Tag.nondeterministic_seeded)
+    library.impl("noise", torch.empty_like, "Meta")
+    count = iter(range(10**6))
+    library.impl("noise", lambda x: x + next(count), "CPU")
+    row = """
+    [[rule]]
+    id = "MINE001"
+    title = "noise is seeded"
+    ops = ["observed.noise"]
+    phase = "forward"
+    mechanism = "made up"
+    history = [{ device = ["cpu"], torch = ">=2", default = "seeded", strict = "seeded", why = "so it says" }]
+    evidence = [{ kind = "test", ref = "this test" }]
+    """
+    rules = make_ruleset(rules_of(tomllib.loads(row), "mine.toml"))
+    report = check(lambda x: torch.ops.observed.noise(x), rules=rules, replay=4)
+    (finding,) = report.findings
+    assert (finding.predicted, finding.observed, finding.verdict) == ("random", "silent", "silent")
+    assert report.fails()
+    assert "1 finding not as predicted" in " ".join(report.to_text().split())
+    assert "not as predicted (random)" in " ".join(report.to_text().split())
 
 
 class Failing(nn.Module):
