@@ -23,6 +23,8 @@ from torch import nn
 import opscan
 from opscan.environment import make_environment
 from opscan.match import match
+from opscan.observe.run import DeviceRegime, PlainRegime
+from opscan.observe.step import Step
 from opscan.rules.load import load_rules
 from opscan.trace.driver import trace_target
 
@@ -113,6 +115,21 @@ def match_row(name: str, model: nn.Module, x: torch.Tensor, runs: int) -> Row:
     )
 
 
+def device_row(what: str, replays: int, runs: int, target: str) -> Row:
+    """A step of a small encoder on the CPU, watched, against the same step with nobody watching."""
+    layer = nn.TransformerEncoderLayer(256, 8, 512, batch_first=True)
+    model, x = nn.TransformerEncoder(layer, 4), torch.randn(8, 64, 256)
+    step, cpu, watched = Step(model, (x,)), torch.device("cpu"), frozenset(load_rules().by_call)
+
+    def plain() -> object:
+        return step.under(PlainRegime(cpu, watched))
+
+    def run() -> object:
+        return step.under(DeviceRegime(cpu, watched, strict=True, runs=replays))
+
+    return compare(what, run, "the same step, plain", plain, runs, target)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=9, help="pairs measured per row")
@@ -131,6 +148,8 @@ def main() -> None:
         scan_row(96, max(arguments.runs // 3, 3)),
         match_row("218-layer encoder", *encoder(218), max(arguments.runs // 3, 3)),
         match_row("2,600 padded convolutions", *padded_convolutions(2600), max(arguments.runs // 3, 3)),
+        device_row("strict run of a 4-layer encoder, CPU", 1, arguments.runs, "3"),
+        device_row("replay of a 4-layer encoder, CPU, each op 10 times", 10, max(arguments.runs // 3, 3), "30"),
     ]
     machine = {
         "opscan": opscan.__version__,

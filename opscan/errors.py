@@ -42,7 +42,16 @@ class InputError(OpscanError):
 
 
 class TraceError(OpscanError):
-    """The target's own forward, loss or backward failed while it was traced."""
+    """The target's own forward, loss or backward failed while it was traced.
+
+    `call` is the torch.autograd.Function it failed in, if rules name that one: "mmcv.ops.roi_align.RoIAlignFunction".
+    It may also be an op of a package that runs above dispatch: "torch.ops.torch_scatter.scatter_max".
+    """
+
+    def __init__(self, what: str, where: str = "", hint: str = "", call: str = "") -> None:
+        super().__init__(what, where, hint)
+        self.args = (what, where, hint, call)
+        self.call = call
 
 
 class AuditError(OpscanError):

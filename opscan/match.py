@@ -191,9 +191,7 @@ class _Candidates:
     ) -> NewerTorch | None:
         """The first release from which on this call is better than `entry` says, through to the newest one."""
         fitting = tuple(
-            at
-            for at, each in enumerate(rule.history)
-            if not (each.via or each.when) or _fits(each, arguments, public)
+            at for at, each in enumerate(rule.history) if not (each.via or each.when) or _fits(each, arguments, public)
         )
         key = (rule.id, fitting)
         if key not in self._newer:

@@ -18,6 +18,7 @@ from opscan.observe.step import Step, memory_needed, observe
 from opscan.report.report import Report
 from opscan.report.words import short_line
 from opscan.rules.load import Ruleset, load_rules
+from opscan.rules.schema import Rule
 from opscan.target.build import Target, build_target, target_from_object
 from opscan.target.inputs import Inputs, inputs_from_object
 from opscan.target.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
@@ -116,9 +117,9 @@ def scan_target(
     refused: tuple[str, ...] = ()
     try:
         traces = _both_ways(partial(trace, input_grad=grad))
-    except TraceError:
-        if input_grad is not None or not grad:
-            raise
+    except TraceError as error:
+        if input_grad is not None or not grad or error.call:
+            raise informed(error, rules, environment) from error.__cause__
         grad = False
         traces = _both_ways(partial(trace, input_grad=grad))
         refused = ("the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)",)
@@ -167,6 +168,23 @@ def make_report(
         unknown=matched.unknown,
         findings=matched.findings,
     )
+
+
+def informed(error: TraceError, rules: Ruleset, environment: Environment) -> TraceError:
+    """The error with what the rules know of the Function it failed in: its kernel is compiled, and has no meta."""
+    named = rules.by_call.get(error.call, ())
+    if not named:
+        return error
+    said = "; ".join(f"{rule.id} says {_word(rule, environment)}: {rule.title}" for rule in named)
+    hint = f"{error.call} runs a compiled kernel, which a trace cannot run. On {environment.device} {said}."
+    hint = f"{hint} opscan rules show {named[0].id}"
+    return TraceError(error.what, error.where, hint, error.call)
+
+
+def _word(rule: Rule, environment: Environment) -> str:
+    fitting = (each for each in rule.history if environment.device in each.devices)
+    entry = next((each for each in fitting if each.torch.contains(environment.torch)), None)
+    return "nothing" if entry is None else entry.verdict or "that it repeats"
 
 
 def _both_ways(trace: Callable[..., Trace]) -> tuple[Trace, ...]:

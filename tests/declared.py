@@ -1,19 +1,28 @@
-"""Ops of packages that are not installed here, declared with their own schemas; they return tensors like their first.
+"""Ops and Functions of packages that are not installed here; they return tensors like the first they are given.
 
-For the cases of `rules/packages.toml`. A package that is imported first keeps its ops.
+For the cases of `rules/packages.toml`, whose ops are declared with their own schemas, and of
+`rules/packages_functions.toml`, whose classes are found under their own names. A package that is there keeps its own.
 """
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import torch
+
+from opscan.rules.load import load_rules
 
 _ROIS = "Tensor grad, Tensor rois, {}float spatial_scale, SymInt pooled_height, SymInt pooled_width, {}"
 _SIZES = "SymInt batch_size, SymInt channels, SymInt height, SymInt width"
 _FLASH = "Tensor dout, Tensor q, Tensor k, Tensor v, Tensor out, Tensor softmax_lse"
 
 SCHEMAS = [
+    "torchvision::nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "torchvision::roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, "
+    "SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor",
     "torchvision::_roi_align_backward(" + _ROIS.format("", _SIZES) + ", int sampling_ratio, bool aligned) -> Tensor",
     "torchvision::_roi_pool_backward(" + _ROIS.format("Tensor argmax, ", _SIZES) + ") -> Tensor",
     "torchvision::_ps_roi_align_backward("
@@ -26,6 +35,9 @@ SCHEMAS = [
     f"flash_attn::_flash_attn_backward({_FLASH}, Tensor(a!)? dq, Tensor(b!)? dk, Tensor(c!)? dv, float dropout_p, "
     "float softmax_scale, bool causal, SymInt window_size_left, SymInt window_size_right, float softcap, "
     "Tensor? alibi_slopes, bool deterministic, Tensor? rng_state=None) -> Tensor",
+    "flash_attn::_flash_attn_forward(Tensor q, Tensor k, Tensor v, float dropout_p, float softmax_scale, bool causal, "
+    "SymInt window_size_left, SymInt window_size_right, float softcap, Tensor? alibi_slopes, bool return_softmax) "
+    "-> (Tensor, Tensor, Tensor, Tensor)",
     f"flash_attn_3::bwd({_FLASH}, Tensor(a!)? dq=None, Tensor(b!)? dk=None, Tensor(c!)? dv=None, "
     "Tensor? cu_seqlens_q=None, Tensor? cu_seqlens_k=None, Tensor? seqused_q=None, Tensor? seqused_k=None, "
     "int? max_seqlen_q=None, int? max_seqlen_k=None, float? softmax_scale=None, bool is_causal=False, "
@@ -57,6 +69,15 @@ SCHEMAS = [
     "bool skip_zeros=False) -> ()",
 ]
 
+_OUT = "Tensor? optional_out, int? dim_size"
+ABOVE_DISPATCH = [
+    f"torch_scatter::scatter_mul(Tensor src, Tensor index, int dim, {_OUT}) -> Tensor",
+    f"torch_scatter::scatter_max(Tensor src, Tensor index, int dim, {_OUT}) -> (Tensor, Tensor)",
+    f"torch_scatter::segment_sum_coo(Tensor src, Tensor index, {_OUT}) -> Tensor",
+    "torch_scatter::gather_coo(Tensor src, Tensor index, Tensor? optional_out) -> Tensor",
+]
+"""Their kernels are registered without a dispatch key: a dispatch mode sees what they call, and not them."""
+
 
 def _stand_in(schema: Any) -> Any:
     """A kernel that returns, for each tensor the schema promises, one like the first tensor it is given."""
@@ -73,16 +94,54 @@ def _stand_in(schema: Any) -> Any:
 
 def _declare() -> list[torch.library.Library]:
     libraries = []
-    for text in SCHEMAS:
+    for text in (*SCHEMAS, *ABOVE_DISPATCH):
         schema = torch._C.parse_schema(text)
         namespace, _, name = schema.name.partition("::")
         if not torch._C._dispatch_has_kernel(schema.name) and not torch._C._jit_get_schemas_for_operator(schema.name):
             library = torch.library.Library(namespace, "FRAGMENT")
             library.define(text.removeprefix(f"{namespace}::"))
-            library.impl(name, _stand_in(schema), "CompositeExplicitAutograd")
+            key = "CompositeImplicitAutograd" if text in ABOVE_DISPATCH else "CompositeExplicitAutograd"
+            library.impl(name, _stand_in(schema), key)
             libraries.append(library)
     return libraries
 
 
 _LIBRARIES = _declare()
 """Ops live as long as the library that declares them."""
+
+
+def _function(name: str) -> type[torch.autograd.Function]:
+    """A torch.autograd.Function of that module and name which any arguments suit, made of ops that repeat."""
+    module, _, short = name.rpartition(".")
+
+    def forward(ctx: Any, *args: Any) -> Any:
+        tensors = [each for each in args if isinstance(each, torch.Tensor)]
+        ctx.save_for_backward(*tensors)
+        ctx.given = [isinstance(each, torch.Tensor) for each in args]
+        return next(each for each in tensors if each.is_floating_point()).clone()
+
+    def backward(ctx: Any, grad: Any) -> Any:
+        tensors = iter(ctx.saved_tensors)
+        saved = [next(tensors) if given else None for given in ctx.given]
+        return tuple(
+            each.new_zeros(each.shape) if each is not None and each.is_floating_point() else None for each in saved
+        )
+
+    body = {"forward": staticmethod(forward), "backward": staticmethod(backward), "__module__": module}
+    return type(torch.autograd.Function)(short, (torch.autograd.Function,), body)
+
+
+def _declare_functions(names: list[str]) -> None:
+    """Put each into a module of its own name; the packages around it are left out, so that nobody finds them."""
+    for name in names:
+        module, _, short = name.rpartition(".")
+        if find_spec(module.partition(".")[0]) is None:
+            setattr(sys.modules.setdefault(module, ModuleType(module)), short, _function(name))
+
+
+_declare_functions([
+    "mmcv.ops.carafe.CARAFEFunction",
+    *(name for name in load_rules().by_call if not name.startswith("torch.")),
+])  # fmt: skip
+_roi_align: Any = sys.modules["mmcv.ops.roi_align"]
+_roi_align.roi_align = _roi_align.RoIAlignFunction.apply

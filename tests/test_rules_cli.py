@@ -188,7 +188,7 @@ def test_every_page_reads_in_eighty_columns(rule: Rule) -> None:
     page = render_rule(rule)
     code = {f"{'  ' * 3}{line}".rstrip() for each in rule.replacements for line in each.how.strip().splitlines()}
     for line in page.splitlines():
-        assert len(line) <= 80 or line.rstrip() in code or " " not in line.strip(), line
+        assert len(line) <= 80 or line.rstrip() in code or " " not in line.strip().removeprefix("calls").strip(), line
     alerts = {entry.alert for entry in rule.history if entry.alert}
     flat = " ".join(page.split())
     for text in (rule.title, *alerts, *(each.ref for each in rule.evidence), *(claim.why for claim in rule.bits)):

@@ -126,8 +126,10 @@ class _Comparison:
         return self.target.ops | {".".join(op.split(".")[:2]) for op in self.target.ops}
 
     @cached_property
-    def namespaces(self) -> frozenset[str]:
-        return frozenset(op.split(".")[0] for op in self.target.ops)
+    def modules(self) -> frozenset[str]:
+        """What declares ops and calls: the namespace `aten`, the module `torch.nn.functional` and those above it."""
+        direct = {op.rpartition(".")[0] for op in self.target.ops}
+        return frozenset(".".join(each.split(".")[:end]) for each in direct for end in range(1, each.count(".") + 2))
 
     def entries(self, rule: Rule) -> Iterator[tuple[Device, History]]:
         for device in DEVICES:
@@ -159,12 +161,13 @@ class _Comparison:
         for rule in self.ruleset.rules:
             if not any(entry.verdict for _, entry in self.entries(rule)):
                 continue
-            answers = [self.is_declared(name) for name in (*rule.ops, *rule.calls)]
+            answers = [*map(self.is_declared, rule.ops), *map(self.is_defined, rule.calls)]
             if True in answers:
                 continue
             names = ", ".join((*rule.ops, *rule.calls))
             if None in answers:
-                yield Unchecked(f"{rule.id}: {names}", "nothing in this target declares ops of that namespace")
+                why = "nothing in this target declares ops of that namespace"
+                yield Unchecked(f"{rule.id}: {names}", why if rule.ops else "functions of packages are not listed")
             else:
                 yield Gap(
                     f"{rule.id}: {names}",
@@ -173,16 +176,18 @@ class _Comparison:
                     (rule.source,),
                 )
 
-    def is_declared(self, name: str) -> bool | None:
-        """Whether an op or a public call exists; None when this target cannot tell."""
-        module, _, last = name.rpartition(".")
-        if name in self.ops or name.removesuffix(".default") in self.ops:
+    def is_declared(self, op: str) -> bool | None:
+        """Whether an op exists; None when this target declares none of its namespace."""
+        if op in self.ops or op.removesuffix(".default") in self.ops:
             return True
-        if name.startswith("torch.") and f"aten.{last}" in self.ops:
+        return False if op.split(".")[0] in self.modules else None
+
+    def is_defined(self, call: str) -> bool | None:
+        """Whether a public call exists; None when what its module defines was not read."""
+        module, _, last = call.rpartition(".")
+        if call in self.ops or (call.startswith("torch.") and f"aten.{last}" in self.ops):
             return True
-        holds_space = name.split(".")[0] in self.namespaces - {"torch"}
-        holds_module = any(op.startswith(f"{module}.") for op in self.ops)
-        return False if holds_space or holds_module else None
+        return False if module in self.modules else None
 
     def alerts_not_there(self) -> Iterator[Gap | Unchecked]:
         """Alerts that a row names for this torch and that no call in the binaries prints."""

@@ -18,11 +18,15 @@ _BEFORE_CALL = 512
 """Bytes read before a call where no symbol says where its function begins."""
 _LONGEST_TEXT = 300
 _VIEW_OF_TEXT = re.compile(rb"_ZN(St17|3c1017)basic_string_viewIc(St11char_traitsIcE)?EC[12]EPKc")
+_LEAVES = (x86.X86_INS_RET, x86.X86_INS_JMP)
 _CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 
 Value = int | tuple[str, int] | None
 """What a register or a stack cell holds: a constant, an address relative to a register's first value, or unknown."""
 Pair = tuple[Value, Value]
+_Known = tuple[dict[str, Value], dict[str, Pair], dict[tuple[str, int], Value]]
+"""Registers, vector registers and stack cells."""
+_FRAME: _Known = ({"rsp": ("rsp", 0), "rbp": ("rbp", 0)}, {}, {})
 
 
 def text_argument(so: SharedObject, call: int, function: Function | None) -> str | None:
@@ -54,13 +58,26 @@ def _instructions(so: SharedObject, start: int, end: int) -> list[Any]:
 
 
 class _State:
-    """Registers and stack while constants are followed in the order of the code; jumps are not taken."""
+    """Registers and stack while constants are followed in the order of the code.
+
+    What stands behind a `ret` or a `jmp` is not reached from there. Nothing is known there but that it has a frame (a
+    return in the middle of a function pops rbp; the code below still uses it), up to the first place that a jump
+    seen before leads to: from there on holds what held at that jump. Where two ways meet, the one that falls through
+    is followed.
+    """
 
     def __init__(self, so: SharedObject) -> None:
         self.so = so
-        self.registers: dict[str, Value] = {"rsp": ("rsp", 0), "rbp": ("rbp", 0)}
-        self.vectors: dict[str, Pair] = {}
-        self.stack: dict[tuple[str, int], Value] = {}
+        self.at_target: dict[int, _Known] = {}
+        self.continue_from(_FRAME)
+        self.reached = True
+
+    def continue_from(self, known: _Known) -> None:
+        """Go on with what is known at another place."""
+        registers, vectors, stack = known
+        self.registers: dict[str, Value] = dict(registers)
+        self.vectors: dict[str, Pair] = dict(vectors)
+        self.stack: dict[tuple[str, int], Value] = dict(stack)
 
     def text(self) -> str | None:
         """The text at the first argument."""
@@ -116,8 +133,16 @@ class _State:
     def step(self, instruction: Any) -> None:
         if instruction.id == 0:
             return
+        if not self.reached and (known := self.at_target.get(instruction.address)) is not None:
+            self.continue_from(known)
+            self.reached = True
         word, operands = instruction.mnemonic.removeprefix("v"), instruction.operands
+        if instruction.group(x86.X86_GRP_JUMP) and operands[0].type == x86.X86_OP_IMM:
+            self.at_target.setdefault(operands[0].imm, (dict(self.registers), dict(self.vectors), dict(self.stack)))
         match word, operands:
+            case _ if instruction.id in _LEAVES:
+                self.continue_from(_FRAME)
+                self.reached = False
             case "call", [target]:
                 if target.type == x86.X86_OP_IMM and self.so.is_call_of(target.imm, _VIEW_OF_TEXT):
                     self.view_text()

@@ -49,6 +49,8 @@ def _find_name(func: Any) -> str:
     if getattr(func, "__qualname__", "").startswith(("TensorBase.", "Tensor.")):
         return f"torch.Tensor.{short}"
     module = getattr(func, "__module__", None) or "torch"
+    if module.startswith("torch._ops."):  # torch.ops.torch_scatter.scatter_max, or an overload of it
+        return f"torch.ops.{module.removeprefix('torch._ops.')}.{short.partition('.')[0]}"
     owner = _OWNERS.get(module, module)
     return f"{owner}.{short.removeprefix(owner.rpartition('.')[2] + '_') if module.startswith('torch._C') else short}"
 

@@ -14,6 +14,7 @@ from opscan.blame import one_line, user_line
 from opscan.errors import TraceError
 from opscan.trace.borrow import StandIn, Twins, borrowed, meta_or_known
 from opscan.trace.calls import PublicCalls
+from opscan.trace.functions import functions_heard
 from opscan.trace.graph import Role, Trace
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.launches import launches_heard
@@ -180,9 +181,9 @@ def trace_under(
         stack.enter_context(recorder.watching_modules(_roots(call, *held)))
         stack.enter_context(calls.nested(regime.watched))
         stack.enter_context(regime.launches())
-        stack.enter_context(recorder.watching_functions())
+        stack.enter_context(functions_heard(recorder.on_function, regime.watched))
         stack.enter_context(torch.set_grad_enabled(training))
-        stack.enter_context(_user_errors(call))
+        stack.enter_context(_user_errors(call, recorder))
         with regime.watching():
             outputs = call(*held[0], **held[1])
             if loss is not None:
@@ -293,8 +294,8 @@ def _collect(value: Any, found: list[torch.Tensor], seen: set[int]) -> None:
 
 
 @contextmanager
-def _user_errors(call: Callable[..., Any]) -> Iterator[None]:
-    """Turn what the target raises into one TraceError that names the user's line."""
+def _user_errors(call: Callable[..., Any], recorder: Recorder) -> Iterator[None]:
+    """Turn what the target raises into one TraceError that names the user's line, and the watched Function it ran."""
     try:
         yield
     except KeyboardInterrupt:
@@ -304,4 +305,5 @@ def _user_errors(call: Callable[..., Any]) -> Iterator[None]:
             one_line(error),
             user_line(error) or getattr(call, "__qualname__", type(call).__name__),
             "The model fails on these inputs; give others with --input or --inputs, or fix the model.",
+            recorder.failed_in(error),
         ) from error

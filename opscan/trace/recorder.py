@@ -62,6 +62,7 @@ class Recorder(Values):
         self._by_sequence: dict[int, fx.Node] = {}
         self._last_sequence_nr = _next_sequence_nr() - 1
         self._function_nr: int | None = None  # sequence number of the torch.autograd.Function whose forward runs
+        self._failed: tuple[Exception, str] | None = None  # an error, and the watched Function or op it came from
         self._previous_op: fx.Node | None = None
         self._last_input: fx.Node | None = None  # None: at the start of the graph
         self._composite: int | None = None
@@ -141,25 +142,35 @@ class Recorder(Values):
                 handle.remove()
 
     @contextmanager
-    def watching_functions(self) -> Iterator[None]:
-        """Know which ops run in the forward of a torch.autograd.Function.
+    def on_function(self, name: str, args: tuple[Any, ...], sequence_nr: int, differentiable: bool) -> Iterator[None]:
+        """Surround the forward of a torch.autograd.Function: its ops are children of it if it is watched.
 
         Its backward is tied to the last of them, which hangs on all it was given; the first may be a view of an index.
         """
-        original = torch.autograd.Function.__dict__["apply"]
-
-        def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-            outer, self._function_nr = self._function_nr, _next_sequence_nr()
-            try:
-                return original.__func__(cls, *args, **kwargs)
-            finally:
-                self._function_nr = outer
-
-        torch.autograd.Function.apply = classmethod(apply)  # type: ignore[assignment,method-assign]
+        outer, outer_composite = self._function_nr, self._composite
+        self._function_nr = sequence_nr
+        if name in self._watched and outer_composite is None:
+            self._composite = len(self.composites)
+            self.composites.append(self._composite_call(name, args, {}, differentiable))
         try:
             yield
+        except Exception as error:
+            self._note_failure(error, name)
+            raise
         finally:
-            torch.autograd.Function.apply = original  # type: ignore[method-assign]
+            self._function_nr, self._composite = outer, outer_composite
+
+    def _note_failure(self, error: Exception, name: str) -> None:
+        if name in self._watched and (self._failed is None or self._failed[0] is not error):
+            self._failed = error, name
+
+    def failed_in(self, error: BaseException | None) -> str:
+        """The watched Function or op above dispatch that raised this error, or what led to it; "" where none did."""
+        while error is not None and self._failed is not None:
+            if error is self._failed[0]:
+                return self._failed[1]
+            error = error.__cause__ or error.__context__
+        return ""
 
     @contextmanager
     def on_call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[None]:
@@ -168,16 +179,27 @@ class Recorder(Values):
         self._public = () if name in _BACKWARD else (*outer_public, name)
         if name in self._watched and outer_composite is None:
             self._composite = len(self.composites)
-            self.composites.append(self._composite_call(name, args, kwargs))
+            self.composites.append(self._composite_call(name, args, kwargs, torch.is_grad_enabled()))
         try:
             yield
+        except Exception as error:
+            if name.startswith("torch.ops."):
+                self._note_failure(error, name)
+            raise
         finally:
             self._public, self._composite = outer_public, outer_composite
 
-    def _composite_call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> CompositeCall:
+    def _composite_call(
+        self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], differentiable: bool
+    ) -> CompositeCall:
         called, _ = look_out(sys._getframe(3))
         module = self._modules[-1] if self._modules else None
-        infos = map_tensors(tensor_info, args), map_tensors(tensor_info, dict(kwargs))
+
+        def info(tensor: torch.Tensor) -> TensorInfo:
+            found = tensor_info(tensor)
+            return found if differentiable else found._replace(requires_grad=False)
+
+        infos = map_tensors(info, args), map_tensors(info, dict(kwargs))
         return CompositeCall(name, *infos, self._phase(), module, called, self.asked.forced)
 
     def _phase(self) -> Phase:

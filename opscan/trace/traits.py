@@ -16,8 +16,8 @@ _TAKE_INTEGERS = ("index_", "gather", "scatter", "take", "embedding", "nll_loss"
 class Traits(NamedTuple):
     """`name` has no namespace; `one_dtype` and `integers_at` (positions) are what kernels check and meta does not.
 
-    `draws` is whether another run gives other values; a permutation stays one. `writes_at` are the positions of the
-    arguments it writes to.
+    `quantizes` is whether the result is a quantized tensor of a floating one. `draws` is whether another run gives
+    other values; a permutation stays one. `writes_at` are the positions of the arguments it writes to.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Traits(NamedTuple):
     indexing: bool
     device: bool
     like: bool
+    quantizes: bool
     pure: bool
     one_dtype: bool
     integers_at: tuple[int, ...]
@@ -48,6 +49,7 @@ def traits_of(func: Any) -> Traits:
             indexing=name in ("index", "_unsafe_index"),
             device=schema is not None and any(argument.name == "device" for argument in schema.arguments),
             like=name.startswith(_LIKE_FACTORIES),
+            quantizes=name.startswith("quantize_per_"),
             pure=schema is not None and all(each.alias_info is None for each in (*schema.arguments, *schema.returns)),
             writes_at=tuple(
                 position

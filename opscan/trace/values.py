@@ -28,6 +28,9 @@ KNOWN_FLOAT_NUMEL = 1 << 16
 _DATA_OR_DTYPE = ("data is not allocated", "inputs of BF16 type")
 """What meta kernels say that real ones do not: they read values, or know fewer dtypes (`_grouped_mm`, torch 2.13)."""
 
+_NO_KERNEL = " not implemented for '"
+"""What a kernel says of a dtype it has no code for: a NotImplementedError in torch 2.13, a RuntimeError in 2.6."""
+
 _META = torch.device("meta")
 _CPU = torch.device("cpu")
 _CONSTANT_FACTORIES = {"aten::arange", "aten::linspace", "aten::logspace", "aten::scalar_tensor"}
@@ -116,6 +119,10 @@ class Values(TorchDispatchMode):
         traits = traits_of(func)
         if traits.data_dependent and (not traits.indexing or _has_mask(args)):
             return self._run_invented(func, args, kwargs)
+        if traits.quantizes:  # on meta there is no kernel, or one whose result is not quantized (torch 2.6 to 2.15)
+            quantized = self._run_invented(func, args, kwargs)
+            map_tensors(self._note_stale, quantized)
+            return quantized
         if traits.device and kwargs.get("device") is not None:
             kwargs["device"] = _META
         if known:
@@ -155,7 +162,9 @@ class Values(TorchDispatchMode):
             kwargs["device"] = _CPU
         try:
             result = func(*args, **kwargs)
-        except NotImplementedError:
+        except RuntimeError as refusal:
+            if not isinstance(refusal, NotImplementedError) and _NO_KERNEL not in str(refusal):
+                raise
             return NotImplemented
         if stale:
             map_tensors(self._note_stale, result)

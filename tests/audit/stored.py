@@ -1,11 +1,11 @@
-"""Signs of the five builds the rules are audited against, as they were read once, in one small file.
+"""Signs of the 18 builds the rules are audited against, as they were read once, in one small file.
 
-Renew it, with the wheels of all five builds at hand, by
+One build for CUDA of every minor release from 1.13 to 2.15, and one without CUDA. Renew it, with the wheels of all of
+them at hand in one folder, by
 
-    python -m tests.audit.stored torch-1.13.1-*.whl torch-2.6.0-*.whl torch-2.11.0-*.whl torch-2.13.0+cpu-*.whl \\
-        torch-2.15.0-*.whl
+    python -m tests.audit.stored FOLDER
 
-Places are left out. Each name is stored once, with the numbers of the builds that show it.
+Places are left out. Each name is stored once, with the builds that show it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ FOUND = tuple(kind for kind in KINDS if kind not in KNOWN_BY_CLAIM)
 """The other kinds are chosen from the fields by the claims."""
 
 FILE = Path(__file__).with_name("data") / "signs.json"
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+"""A build is written as a letter: the first is a."""
 
 
 def pack(builds: list[Signs]) -> str:
@@ -48,10 +51,10 @@ def pack(builds: list[Signs]) -> str:
 
 
 def _by_builds(sets: list[frozenset[str]]) -> dict[str, str]:
-    """Numbers of the builds that agree -> the names they show, separated by tabs."""
+    """Letters of the builds that agree -> the names they show, separated by tabs."""
     groups: dict[str, list[str]] = {}
     for name in sorted(frozenset().union(*sets)):
-        groups.setdefault("".join(str(at) for at, each in enumerate(sets) if name in each), []).append(name)
+        groups.setdefault("".join(LETTERS[at] for at, each in enumerate(sets) if name in each), []).append(name)
     return {builds: "\t".join(names) for builds, names in groups.items()}
 
 
@@ -62,7 +65,7 @@ def stored_builds() -> tuple[Signs, ...]:
 
     def names(key: str, at: int) -> Iterable[str]:
         for builds, group in content[key].items():
-            yield from group.split("\t") if str(at) in builds else ()
+            yield from group.split("\t") if LETTERS[at] in builds else ()
 
     return tuple(
         Signs(
@@ -80,6 +83,12 @@ def stored_builds() -> tuple[Signs, ...]:
     )
 
 
+def in_order(builds: Iterable[Signs]) -> list[Signs]:
+    """By version; of one version, the build without CUDA first."""
+    return sorted(builds, key=lambda build: (build.torch, build.has_cuda))
+
+
 if __name__ == "__main__":
     FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(pack([read_signs(Path(wheel)) for wheel in sys.argv[1:]]), encoding="utf-8")
+    wheels = Path(sys.argv[1]).rglob("torch-*.whl")
+    FILE.write_text(pack(in_order(read_signs(wheel) for wheel in wheels)), encoding="utf-8")

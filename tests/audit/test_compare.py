@@ -162,6 +162,14 @@ def test_ops_of_a_package_that_is_not_here_cannot_be_checked(rows) -> None:  # t
     assert audit(there, ruleset, []).unchecked == ()
 
 
+def test_functions_of_a_package_are_not_missed_because_it_declares_ops(rows) -> None:  # type: ignore[no-untyped-def]
+    ruleset = rows(('calls = ["vision.ops.roi.RoIFunction"]\nparams = ["input"]', SILENT))
+    build = replace(BUILD, found=(), ops=BUILD.ops | {"vision.nms.default"})
+    outcome = audit(build, ruleset, [])
+    assert outcome.clean
+    assert [each.why for each in outcome.unchecked] == ["functions of packages are not listed"]
+
+
 def test_an_alert_that_no_binary_prints_dangles_unless_its_libraries_are_not_here(rows) -> None:  # type: ignore[no-untyped-def]
     build = replace(BUILD, found=())
     assert gaps(audit(build, rows((PAD, RAISES)), [])) == [

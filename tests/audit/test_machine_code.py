@@ -19,12 +19,23 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler he
 # its own, later in registers, pointer first (c10) or length first (std); and a plain pointer.
 SOURCE = """
 #include <cstddef>
+#ifdef STD
 #include <string_view>
+#endif
 namespace c10 {
 template <class C> struct basic_string_view {
   const C* pointer; std::size_t length;
+#ifdef LOOP
+  basic_string_view(const C* text) : pointer(text) {  // as GCC 9 compiled it for torch 2.4.1
+    const C* end;
+    asm("mov %1, %0\\n jmp 2f\\n 1: movzbl 1(%0), %%edx\\n 2: add $1, %0\\n test %%dl, %%dl\\n jne 1b\\n sub %1, %0"
+        : "=&a"(end) : "r"(text), "d"(*text) : "cc");
+    length = reinterpret_cast<std::size_t>(end);
+  }
+#else
   constexpr basic_string_view(const C* text) : pointer(text), length(__builtin_strlen(text)) {}
-#ifdef BY_REFERENCE
+#endif
+#if defined(BY_REFERENCE) || defined(LOOP)
   constexpr basic_string_view(const basic_string_view& o) : pointer(o.pointer), length(o.length) {}
 #endif
 };
@@ -66,8 +77,20 @@ int plain(int x) { at::Context::alertNotDeterministic("plain_cuda"); return rest
 int late(int x) {
   for (int i = 0; i < x; ++i) { if (rest(i) == 3) return i; }
   if (x > 7) { at::Context::alertNotDeterministic("late CUDA with indices output"); }
-  else { at::Context::alertNotDeterministic("late_cpu"); }
+  else { at::Context::alertNotDeterministic("other_cpu"); }
   return rest(x) + 1;
+}
+#define SIX_TIMES(step) step step step step step step
+int framed(int x) {  // an alert behind a return that pops rbp, far from the start of a function that needs rbp
+  int a = rest(x), b = rest(a), c = rest(b), d = rest(c);
+  SIX_TIMES(SIX_TIMES(SIX_TIMES(d = rest(d);)))
+  char* area = static_cast<char*>(__builtin_alloca(x + 1));
+  area[x] = rest(x);
+  if (__builtin_expect(a == 3, 0)) {
+    at::Context::alertNotDeterministic("framed_cuda");
+    return rest(area[a] + b);
+  }
+  return rest(area[x] + a + b + c + d);
 }
 int other(int x) { return twice(x); }
 int fills() { return [] { return context.deterministicFillUninitializedMemory() ? rest(0) : 4; }(); }
@@ -76,7 +99,7 @@ int silent(int x) { return rest(x) + rest(2); }
 }
 """
 
-ALERTS = {"plain_cuda", "late CUDA with indices output", "late_cpu", "twice with a longer literal"}
+ALERTS = {"plain_cuda", "framed_cuda", "late CUDA with indices output", "other_cpu", "twice with a longer literal"}
 
 
 def build(folder: Path, *flags: str, name: str = "libtorch_cpu.so") -> Path:
@@ -106,8 +129,14 @@ def decoded(torch: Path) -> frozenset[str]:
 @pytest.mark.parametrize("level", ["-O0", "-O1", "-O2", "-O3"])
 @pytest.mark.parametrize(
     "flavour",
-    ["-DBY_REFERENCE", "-DREGISTERS", "-DSTD", "-DPOINTER"],
-    ids=["c10 by reference", "c10 in registers", "std::string_view", "const char*"],
+    ["-DBY_REFERENCE", "-DLOOP", "-DREGISTERS", "-DSTD", "-DPOINTER"],
+    ids=[
+        "c10 by reference",
+        "c10 by reference, length by a loop",
+        "c10 in registers",
+        "std::string_view",
+        "const char*",
+    ],
 )
 def test_literals_are_decoded(flavour: str, level: str, defined: str, tmp_path: Path) -> None:
     assert decoded(build(tmp_path, flavour, level, defined)) == ALERTS

@@ -47,7 +47,6 @@ class Check:
     raises_on: list[str] = field(default_factory=list)
     devices: list[str] = field(default_factory=lambda: ["cuda", "cpu"])
     claim: str = ""
-    traced_with: str = ""
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.test.replace("test_nondeterministic_alert_", ""), self.name)))
@@ -64,8 +63,7 @@ def read_checks() -> Iterator[Check]:
 
 
 CHECKS = list(read_checks())
-TRACED = [check for check in CHECKS if SpecifierSet(check.traced_with).contains(INSTALLED)]
-ON_DEVICES = [(check, device) for check in TRACED for device in check.devices]
+ON_DEVICES = [(check, device) for check in CHECKS for device in check.devices]
 
 
 def step_of(check: Check) -> Callable[..., None]:

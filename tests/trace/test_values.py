@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from opscan.errors import TraceError
 from opscan.scan import check
 from opscan.trace.driver import on_meta
 from opscan.trace.graph import call_of
@@ -170,6 +171,59 @@ def test_ops_without_a_meta_kernel_become_nodes_with_sizes():
 
     traced = trace(run, floats(6, 2, 5), input_grad=True)
     assert only(traced, "_ctc_loss_backward").meta["tensors"].shape == (6, 2, 5)
+
+
+QUANTIZED = {
+    "per tensor": lambda x: torch.quantize_per_tensor(x, 0.5, 3, torch.qint8),
+    "per tensor, its scale a tensor": lambda x: torch.quantize_per_tensor(
+        x, torch.tensor(0.5), torch.tensor(3), torch.quint8
+    ),
+    "per channel": lambda x: torch.quantize_per_channel(x, torch.ones(2), torch.zeros(2), 0, torch.qint8),
+    "dynamically": lambda x: torch.quantize_per_tensor_dynamic(x, torch.qint8, False),
+}
+
+
+@pytest.mark.parametrize("run", QUANTIZED.values(), ids=QUANTIZED)
+def test_what_is_quantized_is_quantized_in_the_trace(run):
+    real = run(torch.ones(2, 3))
+    seen, _ = _value(run, floats(2, 3))
+    assert (seen.dtype, seen.qscheme(), seen.shape) == (real.dtype, real.qscheme(), real.shape)
+
+
+def test_values_quantized_from_unknown_ones_are_unknown():
+    """Whoever asks for one is noted, though it lies in memory."""
+    _, inventions = _value(
+        lambda x: torch.quantize_per_tensor(x, 1.0, 0, torch.qint8).int_repr().sum().item(), floats(2)
+    )
+    assert inventions == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError, NotImplementedError], ids=["as torch 2.6 says it", "as 2.13 does"])
+def test_an_op_without_a_cpu_kernel_for_integers_runs_on_meta(error):
+    def refuse(x):
+        raise error("\"my_kernel\" not implemented for 'Long'")
+
+    _run_custom_on_the_cpu(refuse, lambda x: x.new_empty(7, dtype=torch.float32))
+
+
+def test_any_other_error_of_a_cpu_kernel_is_the_models():
+    def refuse(x):
+        raise RuntimeError("expected a non-empty tensor")
+
+    with pytest.raises(TraceError, match="expected a non-empty tensor"):
+        _run_custom_on_the_cpu(refuse, lambda x: x.new_empty(7, dtype=torch.float32))
+
+
+def _run_custom_on_the_cpu(on_cpu, on_meta):
+    library = torch.library.Library("opscan_tests_values", "FRAGMENT")
+    library.define("count(Tensor x) -> Tensor")
+    library.impl("count", on_cpu, "CPU")
+    library.impl("count", on_meta, "Meta")
+    try:
+        traced = trace(lambda ids: torch.ops.opscan_tests_values.count(ids) * 2, IDS, mode="eval")
+        assert only(traced, "count").meta["tensors"].shape == (7,)
+    finally:
+        library._destroy()
 
 
 def test_a_custom_op_without_a_meta_kernel_becomes_a_node():
