@@ -1,4 +1,4 @@
-"""`opscan rules`: look into the rules database, prove a folder of rules, and audit a torch build against it."""
+"""`opscan rules`: look into the rules database, prove a folder of rules, audit a torch build, calibrate on a device."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from opscan.cli import calibrate
 from opscan.cli.words import CLEAN, DEVICE_WORDS, FINDINGS, VERDICT_WORDS, complain
 from opscan.errors import RulesError
 
 _EPILOG = """\
 exit status:
-  0  done; for check and audit: nothing wrong
-  1  check: a case fails or a row has none; audit: something no row covers, or a row that nothing bears out
+  0  done; for check, audit and calibrate: nothing wrong
+  1  check: a case fails or a row has none; audit: something no row covers, or a row that nothing bears out;
+     calibrate: the device contradicts a row
   2  could not look
 
 examples:
@@ -23,6 +25,7 @@ examples:
   opscan rules show OPS102
   opscan rules check determinism/rules
   opscan rules audit torch-2.15.0-cp311-cp311-manylinux_2_28_x86_64.whl
+  opscan rules calibrate --budget 8m
 """
 
 
@@ -30,7 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command and its subcommands."""
     parser = commands.add_parser(
         "rules",
-        help="look into the rules database, prove your own rules, audit a torch build",
+        help="look into the rules database, prove your own rules, audit a torch build, calibrate on a device",
         description="The rules database: what is known of every nondeterministic op, per torch release, with evidence.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -40,6 +43,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _add_show(subcommands.add_parser("show", help="everything a rule knows, with its history per torch release"))
     _add_check(subcommands.add_parser("check", help="read a folder of rules and run the cases beside them"))
     _add_audit(subcommands.add_parser("audit", help="compare the rules with what a torch build shows of itself"))
+    calibrate.add(subcommands)
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
@@ -97,8 +101,10 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     import difflib
 
+    from opscan.calibrate.rows import read_records, seen_of_rule
     from opscan.config import find_config
     from opscan.report.rulepage import render_rule, rule_document
+    from opscan.rules.load import builtin_rules_dir
 
     known = {rule.id: rule for rule in find_config(Path.cwd()).ruleset(*arguments.rules).rules}
     for each in arguments.ids:
@@ -106,11 +112,12 @@ def _show(arguments: argparse.Namespace) -> int:
             close = difflib.get_close_matches(each.upper(), known, n=3)
             meant = f"Close to it: {', '.join(close)}. " if close else ""
             raise RulesError(f"no rule has the id {each}", "", f"{meant}`opscan rules list` prints them all.")
-    rules = [known[each] for each in arguments.ids]
+    records = [each for folder in (builtin_rules_dir(), *arguments.rules) for each in read_records(folder)]
+    pages = [(known[each], seen_of_rule(each, records)) for each in arguments.ids]
     if arguments.format == "json":
-        _print_json([rule_document(rule) for rule in rules])
+        _print_json([rule_document(rule) | {"observed": list(seen)} for rule, seen in pages])
     else:
-        print("\n\n\n".join(render_rule(rule, _width()) for rule in rules))
+        print("\n\n\n".join(render_rule(rule, _width(), seen) for rule, seen in pages))
     return CLEAN
 
 

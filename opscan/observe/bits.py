@@ -27,6 +27,8 @@ def bits_of(tensor: torch.Tensor) -> torch.Tensor:
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
     """The values as one dense tensor: all that a sparse tensor stores, and the codes of a quantized one."""
+    if tensor._is_zerotensor():  # zeros without memory, which torch.equal would read
+        return torch.zeros(tensor.shape, dtype=tensor.dtype, device=tensor.device)
     if tensor.is_quantized:
         return tensor.int_repr()
     if tensor.layout == torch.strided:

@@ -27,7 +27,7 @@ def run_and_replay(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], 
     before = _Generators(args, kwargs)
     result = func(*args, **kwargs)
     after = _Generators(args, kwargs)
-    reference = [each.detach() for each in (*_tensors(result), *written)]
+    reference = [each.detach() for each in (*_compared(func, result), *written)]
     if not reference:
         return result, None
     outcomes = _Outcomes(reference, runs)
@@ -40,7 +40,7 @@ def run_and_replay(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], 
                 return copies.get(id(tensor), tensor)
 
             again = func(*map_tensors(lent, args), **map_tensors(lent, dict(kwargs)))
-            outcomes.add(number, [*_tensors(again), *(copies[id(each)] for each in written)])
+            outcomes.add(number, [*_compared(func, again), *(copies[id(each)] for each in written)])
             del again, copies
     finally:
         after.put_back()
@@ -106,6 +106,21 @@ _UNWRITTEN = frozenset({
     "aten::empty_permuted", "aten::resize_", "aten::_resize_output_", "aten::set_", "aten::resize_as_",
 })  # fmt: skip
 """Ops whose result is memory as it was found: rules speak of them, a replay would only find the garbage."""
+
+
+_UNWRITTEN_RESULTS = {"aten::_ctc_loss": 1, "aten::mkldnn_rnn_layer": 3}
+"""Ops with one result that keeps memory nobody wrote to, and nobody reads: log_alpha, the workspace.
+
+Seen on the CPU with torch 2.13: it differed in 19 of 20 replays, and in none when strict mode filled the memory.
+"""
+
+
+def _compared(func: Any, result: Any) -> list[torch.Tensor]:
+    """The tensors of a result that are worth comparing."""
+    unwritten = _UNWRITTEN_RESULTS.get(func._schema.name)
+    if unwritten is not None and isinstance(result, list | tuple):
+        result = [each for at, each in enumerate(result) if at != unwritten]
+    return list(_tensors(result))
 
 
 def _written(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:

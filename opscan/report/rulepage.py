@@ -34,8 +34,8 @@ def render_rule_list(rules: Sequence[Rule], environment: Environment, width: int
     return f"{table}\n\n{len(rows)} rules for {where}. `opscan rules show {rows[0][0] if rows else 'ID'}` prints one."
 
 
-def render_rule(rule: Rule, width: int = 80) -> str:
-    """Everything a row knows, as a page."""
+def render_rule(rule: Rule, width: int = 80, observed: Sequence[str] = ()) -> str:
+    """Everything a row knows, as a page, and what devices were seen to do: a text for each."""
     named = rule.ops or rule.calls
     parts = [
         "\n".join(
@@ -62,6 +62,9 @@ def render_rule(rule: Rule, width: int = 80) -> str:
         for line in _labelled(kind, [each.ref for each in found], width)
     ]
     parts.append("\n".join(["evidence", *evidence]))
+    if observed:
+        seen = [line for text in observed for line in _hanging(text, width)]
+        parts.append("\n".join(["observed (opscan rules calibrate)", *seen]))
     return "\n\n".join(parts)
 
 
@@ -178,6 +181,13 @@ def _replacements(rule: Rule, width: int) -> Iterator[str]:
     for each in rule.replacements:
         yield textwrap.fill(f"{each.name} ({SAME_VALUES[each.same_values]})", width, initial_indent=_INDENT)
         yield textwrap.indent(each.how.strip(), _INDENT * 3)
+
+
+def _hanging(text: str, width: int) -> Iterator[str]:
+    yield textwrap.fill(
+        text, width, initial_indent=_INDENT, subsequent_indent=_INDENT * 3, break_on_hyphens=False,
+        break_long_words=False,
+    )  # fmt: skip
 
 
 def _labelled(label: str, texts: Iterable[str], width: int, indent: int = 1) -> Iterator[str]:

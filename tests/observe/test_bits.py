@@ -48,6 +48,10 @@ def test_layouts_do_not_matter_and_values_do() -> None:
     assert same_bits([z.conj()], [z.conj().resolve_conj()])
 
 
+def test_zeros_without_memory_are_zeros() -> None:
+    assert same_bits([torch._efficientzerotensor(4)], [torch.zeros(4)])
+
+
 @given(st.lists(st.floats(width=32), min_size=2, max_size=40), st.randoms())
 def test_a_digest_sees_where_an_element_stands(values: list[float], order: object) -> None:
     one = torch.tensor(values)
