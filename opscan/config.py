@@ -21,7 +21,8 @@ class Config:
 
     def ruleset(self, *folders: Path) -> Ruleset:
         """The shipped rules, the project's, and those of further folders. Raises RulesError when one is not valid."""
-        return make_ruleset((*load_rules(*self.folders, *folders).rules, *self.rows))
+        rules = load_rules(*self.folders, *folders)
+        return make_ruleset((*rules.rules, *self.rows)) if self.rows else rules
 
 
 def find_config(start: Path) -> Config:

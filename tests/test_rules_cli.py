@@ -76,6 +76,13 @@ def test_a_folder_of_rules_declares_it(blurring: Run, workplace: Path) -> None:
     assert (finding["rule"], finding["verdict"], finding["bits"]) == ("MYLIB001", "silent", "vary")
 
 
+def test_a_folder_is_read_anew_each_time(blurring: Run, workplace: Path) -> None:
+    (workplace / "own").mkdir()
+    for default, status in (("nondeterministic", 1), ("deterministic", 0), ("nondeterministic", 1)):
+        (workplace / "own" / "mylib.toml").write_text(ROW.format(table="rule", default=default))
+        assert blurring("--rules", "own").status == status
+
+
 def test_the_project_declares_it_in_its_pyproject(
     blurring: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

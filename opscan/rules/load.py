@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -78,14 +78,22 @@ def _index(pairs: Iterable[tuple[str, Rule]]) -> dict[str, tuple[Rule, ...]]:
     return table
 
 
-@lru_cache(maxsize=8)
 def load_rules(*folders: Path) -> Ruleset:
     """Read the shipped rules, and those of further folders beside them.
 
-    Raises RulesError naming the file, the id and the likely fix: unknown or missing keys, duplicate
-    ids, unreadable version ranges, conditions outside the language.
+    The shipped ones are read once per process, others each time: they may have changed. Raises RulesError naming the
+    file, the id and the likely fix: unknown or missing keys, duplicate ids, unreadable version ranges, conditions
+    outside the language.
     """
-    return make_ruleset(rule for folder in (builtin_rules_dir(), *folders) for rule in read_folder(folder))
+    shipped = _shipped_rules()
+    if not folders:
+        return shipped
+    return make_ruleset((*shipped.rules, *(rule for folder in folders for rule in read_folder(folder))))
+
+
+@cache
+def _shipped_rules() -> Ruleset:
+    return make_ruleset(read_folder(builtin_rules_dir()))
 
 
 def read_folder(folder: Path) -> Iterator[Rule]:
