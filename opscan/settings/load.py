@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
@@ -17,7 +16,6 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _PYTHON = re.compile(r"torch(\.\w+)+(\(\))?")
 
 
-@lru_cache(maxsize=8)
 def load_settings(*folders: Path) -> tuple[Setting, ...]:
     """The shipped settings, and those of further folders, in the order of the files and of the tables in them.
 
