@@ -17,8 +17,9 @@ from opscan.environment import Environment
 from opscan.errors import TraceError
 from opscan.match import match, merged
 from opscan.observe.join import seen_in
-from opscan.observe.run import DeviceRegime, run_on
+from opscan.observe.run import DeviceRegime
 from opscan.rules.load import Ruleset
+from opscan.trace.driver import trace_under
 from opscan.trace.graph import Trace
 from opscan.trace.hygiene import unchanged_process
 
@@ -79,7 +80,7 @@ def run_trial(trial: Trial, bench: Bench) -> Compared:
     for strict in (True, False):
         regime = CalibrationRegime(bench.device, frozenset(bench.rules.by_call), strict, bench.replays)
         with bench.device:  # what the expression makes itself lies on the device as well
-            traces.append(run_on(regime, trial.call, trial.args, trial.kwargs, input_grad=trial.input_grad))
+            traces.append(trace_under(regime, trial.call, trial.args, trial.kwargs, input_grad=trial.input_grad))
     if bench.device.type == "cuda":
         torch.cuda.synchronize(bench.device)
     findings = merged([match(trace, bench.rules, bench.environment) for trace in traces]).findings

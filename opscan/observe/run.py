@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import prod
 from typing import Any
@@ -12,8 +12,8 @@ from torch import fx
 
 from opscan.observe.replay import run_and_replay
 from opscan.trace.calls import PublicNames
-from opscan.trace.driver import Loss, Mode, Regime, trace_under
-from opscan.trace.graph import ModuleSite, Trace, call_of
+from opscan.trace.driver import Regime
+from opscan.trace.graph import ModuleSite, call_of
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.recorder import Recorder
 
@@ -158,20 +158,6 @@ class PlainRegime(DeviceRegime):
         """Only whether the step runs its own backward is noticed."""
         with self.calls:
             yield
-
-
-def run_on(
-    regime: DeviceRegime,
-    call: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    *,
-    loss: Loss | None = None,
-    mode: Mode = "train",
-    input_grad: bool = False,
-) -> Trace:
-    """Run one step under the regime. Raises TraceError as a trace does, for all but strict mode's own errors."""
-    return trace_under(regime, call, args, kwargs, loss=loss, mode=mode, input_grad=input_grad)
 
 
 def where_it_failed(regime: DeviceRegime) -> tuple[str, ModuleSite | None] | None:

@@ -13,8 +13,8 @@ from torch import nn
 from opscan.errors import TraceError
 from opscan.finding import Cost, Finding, Run
 from opscan.observe.join import Seen, joined, seen_in
-from opscan.observe.run import DeviceRegime, PlainRegime, run_on, where_it_failed
-from opscan.trace.driver import Loss, Mode
+from opscan.observe.run import DeviceRegime, PlainRegime, where_it_failed
+from opscan.trace.driver import Loss, Mode, trace_under
 from opscan.trace.graph import Trace
 from opscan.trace.values import is_lazy
 
@@ -35,7 +35,7 @@ class Step:
 
     def under(self, regime: DeviceRegime) -> Trace:
         """Run it under a regime. Raises TraceError as a trace does."""
-        return run_on(
+        return trace_under(
             regime, self.call, self.args, self.kwargs, loss=self.loss, mode=self.mode, input_grad=self.input_grad
         )
 

@@ -12,9 +12,9 @@ from torch.autograd import Function
 
 import opscan
 from opscan.errors import TraceError
-from opscan.observe.run import DeviceRegime, run_on
+from opscan.observe.run import DeviceRegime
 from opscan.rules.load import load_rules
-from opscan.trace.driver import trace_target
+from opscan.trace.driver import trace_target, trace_under
 from opscan.trace.functions import function_name
 from opscan.trace.graph import CompositeCall, TensorInfo, Trace, call_of
 from tests.trace.tracing import floats, only
@@ -149,7 +149,7 @@ def test_the_backward_of_a_watched_function_is_tied_to_its_forward(apply):
 
 
 def test_a_run_on_a_device_records_the_same_call():
-    trace = run_on(
+    trace = trace_under(
         DeviceRegime(torch.device("cpu"), WATCHED, strict=False),
         lambda x: kept(x, 2),
         (torch.ones(3, 4),),
@@ -226,7 +226,7 @@ def test_the_error_names_the_op_above_dispatch_that_failed(above_dispatch, is_wa
 
 def test_an_op_above_dispatch_is_recorded_by_its_name(above_dispatch):
     watched = frozenset({"torch.ops.opscan_tests_above.reduce"})
-    trace = run_on(DeviceRegime(torch.device("cpu"), watched, strict=False), above_dispatch, (torch.ones(3),), {})
+    trace = trace_under(DeviceRegime(torch.device("cpu"), watched, strict=False), above_dispatch, (torch.ones(3),), {})
     assert only_call(trace).name in watched
     assert call_of(only(trace, "clone")).composite == 0
 
