@@ -25,8 +25,12 @@ from opscan.trace.traits import check_dtypes, traits_of
 KNOWN_FLOAT_NUMEL = 1 << 16
 """Known floating tensors above this many elements go to meta: nothing decides by them, and they would cost memory."""
 
-_DATA_OR_DTYPE = ("data is not allocated", "inputs of BF16 type")
-"""What meta kernels say that real ones do not: they read values, or know fewer dtypes (`_grouped_mm`, torch 2.13)."""
+_WANTS_DATA = "data is not allocated"
+"""What a meta kernel says that reads values."""
+
+_WANTS_BFLOAT16 = "inputs of BF16 type"
+"""What a meta kernel says that knows fewer dtypes than the real ones: `_grouped_mm` takes float32 too (torch 2.13:
+torch/_meta_registrations.py against aten/src/ATen/native/GroupedMMUtils.h)."""
 
 _NO_KERNEL = " not implemented for '"
 """What a kernel says of a dtype it has no code for: a NotImplementedError in torch 2.13, a RuntimeError in 2.6."""
@@ -136,6 +140,8 @@ class Values(TorchDispatchMode):
         try:
             result = func(*args, **kwargs)
         except RuntimeError as refusal:
+            if _WANTS_BFLOAT16 in str(refusal):
+                return _run_in_bfloat16(func, args, kwargs)
             if not _wants_data(refusal):
                 raise
             return self._run_invented(func, args, kwargs)
@@ -197,6 +203,8 @@ class Values(TorchDispatchMode):
         try:
             result = func(*lent_args, **lent_kwargs)
         except RuntimeError as refusal:
+            if _WANTS_BFLOAT16 in str(refusal):
+                return _run_in_bfloat16(func, lent_args, lent_kwargs)
             if _wants_data(refusal):
                 return self._run_invented(func, args, kwargs)
             return _run_mixed(func, args, kwargs, refusal)
@@ -229,7 +237,23 @@ class Values(TorchDispatchMode):
 
 def _wants_data(refusal: RuntimeError) -> bool:
     """Whether an op refused meta tensors as such: it has no meta kernel, or the one it has reads their values."""
-    return isinstance(refusal, NotImplementedError) or any(words in str(refusal) for words in _DATA_OR_DTYPE)
+    return isinstance(refusal, NotImplementedError) or _WANTS_DATA in str(refusal)
+
+
+def _run_in_bfloat16(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run on meta for the sizes alone, as if the floating tensors were bfloat16; the result has their own dtype.
+
+    On the CPU it would run as well, but in the memory of all experts of a layer.
+    """
+    tensors: list[torch.Tensor] = []
+    tensors_in((*args, *kwargs.values()), tensors)
+    dtype = next(tensor.dtype for tensor in tensors if tensor.is_floating_point())
+
+    def changed(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+    narrowed = map_tensors(lambda tensor: changed(tensor, torch.bfloat16), (args, kwargs))
+    return map_tensors(lambda tensor: changed(tensor, dtype), func(*narrowed[0], **narrowed[1]))
 
 
 def _run_mixed(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], refusal: RuntimeError) -> Any:

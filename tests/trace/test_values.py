@@ -206,6 +206,17 @@ def test_an_op_without_a_cpu_kernel_for_integers_runs_on_meta(error):
     _run_custom_on_the_cpu(refuse, lambda x: x.new_empty(7, dtype=torch.float32))
 
 
+@pytest.mark.skipif(not hasattr(F, "grouped_mm"), reason="torch.nn.functional.grouped_mm is newer")
+def test_experts_in_float32_take_no_memory_though_their_meta_kernel_wants_bfloat16():
+    experts = torch.empty(4096, 8192, 8192, device="meta").requires_grad_()  # a terabyte
+    ends = torch.full((4096,), 16, dtype=torch.int32)
+    traced = trace(lambda x: F.grouped_mm(x, experts, offs=ends), floats(16, 8192))
+    products = ops(traced, "_grouped_mm")
+    assert [call_of(node).phase for node in products] == ["forward", "backward"]
+    assert {node.meta["tensors"].dtype for node in products} == {torch.float32}
+    assert traced.inventions == ()
+
+
 def test_any_other_error_of_a_cpu_kernel_is_the_models():
     def refuse(x):
         raise RuntimeError("expected a non-empty tensor")
