@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from torch import fx
 
+from opscan.distinct import never_repeats, written_storages
 from opscan.trace.graph import OpCall, TensorInfo, Trace, call_of, hangs_on_data, serves_weights
 from opscan.trace.launches import KernelTarget
 from opscan.trace.traits import traits_of
 
 
 class Sources:
-    """What hangs on weights and what on data, worked out when first asked for."""
+    """What hangs on weights, what on data, and what is written to: worked out when first asked for."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
@@ -22,6 +23,10 @@ class Sources:
     @cached_property
     def weighted(self) -> frozenset[fx.Node]:
         return serves_weights(self._trace)
+
+    @cached_property
+    def written(self) -> frozenset[int]:
+        return written_storages(self._trace)
 
     @cached_property
     def data(self) -> frozenset[fx.Node]:
@@ -42,10 +47,10 @@ class _Argument:
 
     @property
     def distinct(self) -> bool:
-        """Whether its values are part of the model, whatever the batch, and no two of them are equal."""
+        """Whether no two of its values are equal, whatever the batch: the model's own, or sorted places."""
         tensor, version = self._node.meta.get("known", (None, 0))
         if tensor is None or tensor._version != version or self._node in self._sources.data:
-            return False
+            return never_repeats(self._node, self._sources.written)
         return bool(tensor.unique().numel() == tensor.numel())
 
 

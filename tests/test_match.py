@@ -121,6 +121,29 @@ def test_an_index_repeats_unless_the_model_itself_makes_it_distinct(
     assert ("aten.embedding_dense_backward.default" in found) is repeats
 
 
+@pytest.mark.parametrize(
+    ("places", "repeats"),
+    [
+        pytest.param(lambda x: x.argsort(), False, id="argsort is a permutation"),
+        pytest.param(lambda x: x.topk(2).indices.view(-1), False, id="the places of the largest"),
+        pytest.param(lambda x: torch.randperm(len(x)), False, id="randperm"),
+        pytest.param(lambda x: x.view(2, -1).argsort().view(-1), True, id="sorted row by row, each row counts from 0"),
+        pytest.param(lambda x: x.argsort() // 2, True, id="arithmetic may bring two together"),
+        pytest.param(lambda x: x.argsort()[:3].fill_(0), True, id="written to through a view"),
+        pytest.param(lambda x: x.sort().values.long(), True, id="values that were sorted"),
+    ],
+)
+def test_an_index_from_sorting_never_repeats(places: Callable[[torch.Tensor], torch.Tensor], repeats: bool) -> None:
+    def step(x: torch.Tensor) -> torch.Tensor:
+        index = places(x)
+        out = torch.zeros_like(x)
+        out[index] = torch.arange(len(index), dtype=x.dtype)
+        return out
+
+    found = findings_of(trace_of(step, torch.rand(8)))
+    assert found["aten.index_put_.default"].bits == ("vary" if repeats else "cannot vary")
+
+
 def test_both_ways_are_found_where_the_way_hangs_on_values() -> None:
     class Depth(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
