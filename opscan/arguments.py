@@ -66,6 +66,8 @@ class Arguments(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name == "read_before_written":
             return read_before_written(self._node)
+        if name == "in_constructor":
+            return False
         if name == "strict_in_forward":
             return strict_in_forward(self._call)
         for position, argument in enumerate(self._schema):
@@ -127,7 +129,8 @@ def read_before_written(node: fx.Node) -> bool:
 _WRITTEN = [each.name for each in KernelTarget._schema.arguments].index("written")
 _OVERWRITING = {
     "copy_", "fill_", "zero_", "eye_", "uniform_", "normal_", "log_normal_", "bernoulli_", "random_", "exponential_",
-    "cauchy_", "geometric_",
+    "cauchy_", "geometric_", "index_put_", "_index_put_impl_", "index_copy_", "index_fill_", "scatter_",
+    "masked_fill_", "masked_scatter_",
 }  # fmt: skip
 
 
@@ -137,7 +140,7 @@ def _use_of(user: fx.Node, aliases: set[fx.Node]) -> Literal["reads", "writes", 
     if isinstance(user.target, KernelTarget):  # what a kernel stores to it has allocated for that
         return "writes" if not aliases.isdisjoint(_nodes_in(user.args[_WRITTEN])) else "reads"
     if traits.name in _OVERWRITING and user.args[0] in aliases:
-        return "writes"
+        return "reads" if _adds_up(user) else "writes"
     schema = user.target._schema  # type: ignore[union-attr]
     outs = [each.name for each in schema.arguments if each.is_out]
     inputs = [value for key, value in user.kwargs.items() if key not in outs]
@@ -146,6 +149,12 @@ def _use_of(user: fx.Node, aliases: set[fx.Node]) -> Literal["reads", "writes", 
     if any(each.alias_info is not None and not each.alias_info.is_write for each in schema.returns):
         return "views"
     return "sizes" if traits.like else "reads"
+
+
+def _adds_up(user: fx.Node) -> bool:
+    """Whether an op that stores through an index adds to what stands there."""
+    put = "index_put" in user.target._schema.name  # type: ignore[union-attr]  # an op of the graph is an OpOverload
+    return "reduce" in user.kwargs or (put and len(user.args) > 3 and bool(user.args[3]))
 
 
 def _nodes_in(values: Any) -> list[fx.Node]:

@@ -20,14 +20,15 @@ from opscan.match import match
 from opscan.rules.load import Ruleset, Table, read_toml
 from opscan.rules.schema import DEVICES, VERDICTS, Bits, Device, Rule, Verdict
 from opscan.target.inputs import make_inputs, parse_input
-from opscan.trace.driver import trace_target
+from opscan.trace.driver import constructing, trace_target
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """An expression for which a rule must fire (`flag`), with this verdict and these bits, or stay silent.
 
-    `needs` names modules to import first, such as the package that registers the op.
+    `needs` names modules to import first, such as the package that registers the op; `model` is an expression for a
+    module, built as that of a target and known to `run` under that name.
     """
 
     rule: str
@@ -40,6 +41,7 @@ class Case:
     verdict: Verdict | None = None
     bits: Bits | None = None
     needs: tuple[str, ...] = ()
+    model: str = ""
     source: str = ""
 
 
@@ -67,6 +69,7 @@ def _read_case(row: Table, source: str) -> Case:
         verdict=row.choice("verdict", VERDICTS) if flag else None,
         bits=row.choice("bits", get_args(Bits)) if "bits" in row else None,
         needs=row.texts("needs"),
+        model=row.text("model", required=False),
         source=source,
     )
     row.done()
@@ -82,11 +85,14 @@ def run_case(case: Case, rules: Ruleset) -> list[Finding]:
     """The findings of the case's rule, when its expression is traced and judged."""
     for name in case.needs:
         import_module(name)
-    code = compile(case.run, f"<{case.rule}: {case.name}>", "eval")
+    code, making = (compile(text, f"<{case.rule}: {case.name}>", "eval") for text in (case.run, case.model or "None"))
     specs = [parse_input(f"{name}={spec}") for name, spec in case.inputs.items()]
 
+    with constructing():
+        model = eval(making, {"torch": torch, "nn": nn})
+
     def step(**tensors: torch.Tensor) -> object:
-        return eval(code, {"torch": torch, "nn": nn, "F": F, **tensors})
+        return eval(code, {"torch": torch, "nn": nn, "F": F, "model": model, **tensors})
 
     trace = trace_target(
         step, (), make_inputs(specs).kwargs, input_grad=True, watched=frozenset(rules.by_call), assumed_sizes=False

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import fx
 
-from opscan.arguments import Arguments, Sources
+from opscan.arguments import Arguments, Sources, read_before_written
 from opscan.environment import RELEASES, Environment
 from opscan.finding import Finding, Line, NewerTorch, Place
 from opscan.rules.condition import Condition
@@ -76,6 +76,7 @@ def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
             unknown[op.name] += 1
         if op.rules and call_of(node).composite not in matched_composites:
             hits.extend(_op_hits(node, op, candidates, trace, sources))
+    hits.extend(_constructor_hits(trace, candidates))
     return Matched(tuple(sorted(_grouped(hits), key=_severity)), dict(sorted(unknown.items())))
 
 
@@ -295,6 +296,17 @@ def _op_hits(node: fx.Node, op: _Op, candidates: _Candidates, trace: Trace, sour
             order = call.sequence_nr if call.cause is not None and call.sequence_nr is not None else 0
             for_inputs = call.cause is not None and call.cause not in sources.weighted
             yield _Hit(judgement, op.name, call.phase, call.module, call.called, order, for_inputs)
+
+
+def _constructor_hits(trace: Trace, candidates: _Candidates) -> Iterator[_Hit]:
+    """What rules say of the ops that allocated the parameters and buffers nothing initialised."""
+    for node, (target, site) in trace.unwritten():
+        op = candidates.op(target)
+        facts = {"in_constructor": True, "read_before_written": read_before_written(node)}
+        for standing in op.rules:
+            judgement = candidates.judge(standing, facts, (), trace.assumed_sizes, None)
+            if judgement is not None:
+                yield _Hit(judgement, op.name, "construction", site, None, 0)
 
 
 def _grouped(hits: Iterable[_Hit]) -> Iterator[Finding]:

@@ -119,6 +119,71 @@ def test_a_constructor_that_reads_values_is_run_with_real_ones(workplace: Path) 
     assert opscan.check("reads:Net").backward_ops > 0
 
 
+FORGOTTEN = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Mine(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.Tensor(3, 4))
+
+    def reset_parameters(self):
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, x):
+        return F.linear(x, self.weight)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = Mine()
+
+    def forward(self, x):
+        return self.fc(x)
+
+class Reads(Net):
+    def __init__(self):
+        super().__init__()
+        self.width = int(torch.full((1,), 3.0).item())
+
+class Remembered(Net):
+    def __init__(self):
+        super().__init__()
+        self.fc.reset_parameters()
+
+def make():
+    model = Net()
+    model.load_state_dict({"fc.weight": torch.ones(3, 4)})
+    return model
+
+model = Net()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        pytest.param("Net", ["fc.weight"], id="built on meta"),
+        pytest.param("Reads", ["fc.weight"], id="built for real, for its constructor reads values"),
+        pytest.param("Remembered", [], id="initialised by another"),
+        pytest.param("make", [], id="loaded by a factory"),
+        pytest.param("model", [], id="an object, of which nothing is known"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_parameters_that_nothing_initialises(name: str, found: list[str], mode: str, workplace: Path) -> None:
+    (workplace / "forgotten.py").write_text(FORGOTTEN)
+    report = opscan.check(f"forgotten:{name}", (torch.zeros(2, 4),), mode=mode)
+    places = [place for finding in report.findings for place in finding.places if finding.rule == "OPS954"]
+    assert [place.module for place in places] == found
+    assert [place.constructed and place.constructed.line for place in places] == [9] * len(found)
+    for rendered in (report.to_text(), report.to_json(), report._repr_html_()):
+        assert ("fc.weight" in rendered and "uninitialized" in rendered) == bool(found)
+    assert report.fails() == bool(found)
+
+
 def test_a_step_may_name_what_is_not_there_yet() -> None:
     def outer() -> opscan.Report:
         def step(x: torch.Tensor) -> torch.Tensor:

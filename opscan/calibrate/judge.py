@@ -27,7 +27,9 @@ def judged_anew(record: Record, cases: Iterable[Case], rules: Ruleset) -> Record
     and so do samples. Rows whose cases are no more are left out.
     """
     environment = make_environment(record.setup.kind, record.setup.torch)
-    known: dict[tuple[object, ...], Case] = {(case.run, *sorted(case.inputs.items())): case for case in cases}
+    known: dict[tuple[object, ...], Case] = {
+        (case.run, *sorted(case.inputs.items())): case for case in cases if not case.model
+    }
     rows = {name: row for name, row in record.rows.items() if not row.is_case or row.key in known}
     judged = {
         name: _judged(row, known[row.key], rules, environment) if row.is_case and not row.failed else row

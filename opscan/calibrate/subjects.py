@@ -50,10 +50,13 @@ class Subject:
 
 
 def case_subjects(cases: Sequence[Case]) -> tuple[tuple[Subject, ...], Mapping[str, int]]:
-    """A subject for each expression with its inputs, and how many cases cannot be run, by the module they need."""
+    """A subject for each expression with its inputs, and how many cases cannot be run, by the module they need.
+
+    Cases with a model are about what its constructor does, before there is anything to run.
+    """
     same: dict[tuple[Any, ...], list[Case]] = {}
     left_out: dict[str, int] = {}
-    for case in cases:
+    for case in (case for case in cases if not case.model):
         obstacle = next(iter((*(set(case.needs) & NOT_REAL), *lacking(case))), None)
         if obstacle is None:
             same.setdefault((case.run, *sorted(case.inputs.items()), case.needs), []).append(case)

@@ -69,12 +69,12 @@ class Observer(Recorder):
         node.meta["observed"] = (alert, replay)
         return result
 
-    def add_input(self, name: str, tensor: torch.Tensor, role: Any) -> None:
+    def add_input(self, name: str, tensor: torch.Tensor, role: Any) -> fx.Node:
         """As for a trace; a leaf of the user's own keeps the gradient it had."""
         if name == "constant" and tensor.requires_grad and tensor.is_leaf:
             grad = tensor.grad
             self._grads.append((tensor, grad, None if grad is None else grad.detach().clone()))
-        super().add_input(name, tensor, role)
+        return super().add_input(name, tensor, role)
 
     def forget_tensors(self) -> None:
         """Undo as after a trace, gradients of the user's own leaves included."""

@@ -91,9 +91,9 @@ class Report:
 
 def fails_in(finding: Finding, strict: Strictness) -> bool:
     """Whether a finding varies from run to run, or raises, in the mode the user trains in; None is any mode."""
-    if finding.verdict not in ("raises", "switches", "silent"):
+    if finding.verdict not in ("raises", "switches", "silent", "uninitialized"):
         return False
     if finding.strict == "raises" and strict in (True, None):
         return True
     does = {True: finding.strict, "warn_only": finding.warn_only}.get(strict, finding.default)
-    return does == "nondeterministic" and finding.bits != "cannot vary"
+    return does in ("nondeterministic", "uninitialized") and finding.bits != "cannot vary"

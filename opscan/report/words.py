@@ -51,7 +51,8 @@ SUMMARY = {
     "uninitialized": "reading memory nothing wrote",
     "unknown": "that no rule speaks for: not known to repeat",
 }
-ALWAYS_SHOWN = ("raises", "switches", "silent")
+VARYING = ("raises", "switches", "silent")
+ALWAYS_SHOWN = (*VARYING, "uninitialized")
 
 
 def describe_environment(environment: Environment) -> str:
@@ -218,17 +219,20 @@ def verdict_line(report: Report) -> str:
     """The report in one or two sentences."""
     total = f"{report.forward_ops + report.backward_ops} ops"
     split = f"({report.forward_ops} forward, {report.backward_ops} backward)"
-    listed = [finding for finding in report.findings if finding.verdict in ALWAYS_SHOWN]
+    listed = [finding for finding in report.findings if finding.verdict in VARYING]
+    unwritten = _counted(finding for finding in report.findings if finding.verdict == "uninitialized")
     varying = [finding for finding in listed if finding.bits != "cannot vary"]
     stopped = _counted(finding for finding in listed if finding.verdict == "raises" and finding not in varying)
     if not varying:
-        text = f"Nothing nondeterministic in {total} {split}."
+        text = f"Nothing {'else ' * bool(unwritten)}nondeterministic in {total} {split}."
     else:
-        found = {verdict: _counted(each for each in varying if each.verdict == verdict) for verdict in ALWAYS_SHOWN}
+        found = {verdict: _counted(each for each in varying if each.verdict == verdict) for verdict in VARYING}
         each = ", ".join(f"{count} {verdict}" for verdict, count in found.items() if count)
         text = f"{_counted(varying)} of {total} {split} nondeterministic: {each}."
         if not report.fails():
             text += " In strict mode all of them repeat."
     if stopped:
         text += f" Strict mode raises at {stopped}{' more' * bool(varying)} whose bits cannot vary."
+    if unwritten:
+        text = f"{unwritten} uninitialized: memory that nothing wrote is read. {text}"
     return text

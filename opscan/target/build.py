@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import io
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 
 from torch import nn
@@ -24,6 +24,7 @@ from opscan.target.arguments import Arguments, Given, assumed_value, fill_argume
 from opscan.target.load import load_object
 from opscan.target.spec import TargetSpec, parse_target
 from opscan.target.wellknown import UNKNOWN
+from opscan.trace.unwritten import unwritten_remembered
 
 Constructing = Callable[[], AbstractContextManager[object]]
 
@@ -162,7 +163,7 @@ def _may_be_model(annotation: object) -> bool:
 def _construct(
     function: Callable[..., object], arguments: Arguments, given: Given, constructing: Constructing
 ) -> object:
-    """Call the user's constructor inside `constructing()`, and once more outside it if that fails.
+    """Call the user's constructor inside `constructing()`, and outside it if that fails: watched, then plainly.
 
     Whose fault a failure is the plain attempt tells; but what is missing stays missing, and a model that did not fit
     into memory without its weights is not made with them.
@@ -175,7 +176,9 @@ def _construct(
             raise _construction_failure(function, arguments, given, error) from error
     try:
         with redirect_stdout(io.StringIO()):  # what it prints was printed by the first attempt
-            return function(*arguments.args, **arguments.kwargs)
+            with suppress(Exception, SystemExit), unwritten_remembered():
+                return function(*arguments.args, **arguments.kwargs)
+            return function(*arguments.args, **arguments.kwargs)  # nobody watching is nobody in the way
     except KeyboardInterrupt:
         raise
     except BaseException as error:

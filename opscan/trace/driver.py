@@ -22,6 +22,7 @@ from opscan.trace.provenance import recorded_construction
 from opscan.trace.reach import named_by
 from opscan.trace.recorder import Recorder
 from opscan.trace.spared import dynamo_spared
+from opscan.trace.unwritten import left_unwritten, unwritten_remembered
 from opscan.trace.values import Values, is_lazy, map_tensors, meta_like
 
 Mode = Literal["train", "eval"]
@@ -32,9 +33,18 @@ Loss = Callable[..., Any]
 def constructing() -> Iterator[None]:
     """Build modules without memory for their weights, each remembering the user's line that built it.
 
+    They also remember which of their parameters and buffers nothing initialises.
+
     Raises RuntimeError where a constructor asks for values that are not there: made-up ones would build another model.
     """
-    with unchanged_process(), dynamo_spared(), recorded_construction(), PublicCalls(), Values(_refuse_to_invent):
+    with (
+        unchanged_process(),
+        dynamo_spared(),
+        recorded_construction(),
+        PublicCalls(),
+        Values(_refuse_to_invent),
+        unwritten_remembered(on_meta=True),
+    ):
         yield
 
 
@@ -237,10 +247,13 @@ def _refuse_scripted(holders: Iterable[object]) -> None:
 
 def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     for prefix, root in _roots(call, args, kwargs).items():
+        modules = dict(root.named_modules())
         for name, tensor in (*root.named_parameters(), *root.named_buffers()):
             if not is_lazy(tensor):
                 role: Role = "weight" if tensor.requires_grad else "buffer"
-                recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, role)
+                node = recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, role)
+                if (unwritten := left_unwritten(modules, prefix, name)) is not None:
+                    node.meta["unwritten"] = unwritten
     for name, value in (*((f"input_{position}", value) for position, value in enumerate(args)), *kwargs.items()):
         tensors: list[torch.Tensor] = []
         map_tensors(tensors.append, value)

@@ -2,8 +2,9 @@
 
 Every call_function node carries, under `node.meta["opscan"]`, the OpCall that says where it came from, and under
 `node.meta["tensors"]` what it returned. Small integer tensors whose values are known stand, with their version, under
-`node.meta["known"]`; what the graph starts from carries its Role under `node.meta["role"]`. Public composite calls
-that decompose before ATen (scaled_dot_product_attention, lstm) stand beside the graph as CompositeCall.
+`node.meta["known"]`; what the graph starts from carries its Role under `node.meta["role"]`, and what the constructor
+left uninitialised of it an Unwritten under `node.meta["unwritten"]`. Public composite calls that decompose before ATen
+(scaled_dot_product_attention, lstm) stand beside the graph as CompositeCall.
 """
 
 from __future__ import annotations
@@ -44,6 +45,16 @@ class ModuleSite(NamedTuple):
     path: str
     type: str
     constructed: SourceLine | None
+
+
+class Unwritten(NamedTuple):
+    """A parameter or buffer in memory that nothing wrote to: the op that allocated it, and its own site.
+
+    The site's path is the tensor's (`fc.weight`), its type the module's, its line the one that allocated the memory.
+    """
+
+    op: Any
+    site: ModuleSite
 
 
 class OpCall(NamedTuple):
@@ -107,6 +118,11 @@ class Trace:
     def ops(self) -> list[fx.Node]:
         """The ATen ops in the order they ran."""
         return [node for node in self.graph.nodes if "opscan" in node.meta]
+
+    def unwritten(self) -> list[tuple[fx.Node, Unwritten]]:
+        """The parameters and buffers that the constructor left in unwritten memory."""
+        starts = self.graph.find_nodes(op="placeholder")
+        return [(node, node.meta["unwritten"]) for node in starts if "unwritten" in node.meta]
 
 
 def serves_weights(trace: Trace) -> frozenset[fx.Node]:

@@ -84,6 +84,12 @@ def look_out(frame: FrameType | None) -> tuple[SourceLine | None, tuple[str, ...
     return None, functions
 
 
+def is_users(frame: FrameType) -> bool:
+    """Whether a frame runs code of the user's, or of a library that is neither torch's nor Python's own."""
+    kind = _kinds.get(frame.f_code.co_filename)
+    return (_kind_of(frame.f_code.co_filename) if kind is None else kind) == _USER
+
+
 @contextmanager
 def recorded_construction() -> Iterator[None]:
     """While active, every nn.Module built remembers the user's line that built it."""

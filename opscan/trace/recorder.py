@@ -74,13 +74,14 @@ class Recorder(Values):
 
     # -- tensors the graph starts from
 
-    def add_input(self, name: str, tensor: torch.Tensor, role: Role) -> None:
+    def add_input(self, name: str, tensor: torch.Tensor, role: Role) -> fx.Node:
         """Make a placeholder node for a tensor that no recorded op produced."""
         with self.graph.inserting_after(self._last_input):
             node = self._last_input = self.graph.placeholder(name)
         node.meta["role"] = role
         self._place(tensor, node, fresh=False)
         self._marked.append(tensor)
+        return node
 
     def forget_tensors(self) -> None:
         """Take the marks off tensors that outlive the trace, and undo what was written to them."""
