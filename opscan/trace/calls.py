@@ -7,6 +7,7 @@ of the way: `.cuda()` and `device="cuda"` mean nothing to a trace on meta.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import BuiltinFunctionType
@@ -31,6 +32,11 @@ _LENGTHS_AS_TENSORS = {"torch.nn.functional.ctc_loss", "torch.ctc_loss"}
 """Calls whose overload for lists of lengths makes a tensor on the data's device, which fails on meta; the one for
 tensors takes the same numbers (seen on torch 2.6, 2.13 and 2.15)."""
 _VALUES_OF = {f"torch.Tensor.{name}" for name in ("numpy", "__array__", "tolist", "__format__")}
+_MOVES_IN_KERAS = "convert_to_tensor"
+"""Keras moves a tensor to its device with `x.to`, but a meta tensor with `empty_like`, which has no history.
+
+Source: keras 3.15 src/backend/torch/core.py.
+"""
 _DIFFERENTIATES = {"torch.Tensor.backward", "torch.autograd.backward"}
 _ACCESSORS = ("__get__", "__set__")
 _names: dict[Any, str] = {}
@@ -132,6 +138,8 @@ class PublicCalls(PublicNames):
             self.ran_backward = True
         if name in _VALUES_OF and args[0].is_meta:
             return _values_of(name, *args)
+        if name == "torch.empty_like" and args[0].is_meta and sys._getframe(1).f_code.co_name == _MOVES_IN_KERAS:
+            return args[0]
         args, kwargs = self._settled(name, args, dict(kwargs or {}))
         if name == "torch.Tensor.to" and len(args) == 1 and not kwargs:
             return args[0]
