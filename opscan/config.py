@@ -1,7 +1,14 @@
-"""The `[tool.opscan]` table of the nearest pyproject.toml: further rules, as folders or as rows."""
+"""The `[tool.opscan]` table of the nearest pyproject.toml: further rules, as folders or as rows, and inputs.
+
+[tool.opscan.inputs]                    # by target, or by a pattern of targets; the first that fits counts
+"mymodel:CNN_v2" = ["2x3x32x32"]        # words of --input
+"src/*.py:*" = "mymodel:make_batch"     # a function, as for --inputs
+"""
 
 from __future__ import annotations
 
+import fnmatch
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +20,37 @@ from opscan.rules.schema import Rule
 
 
 @dataclass(frozen=True, slots=True)
+class InputRule:
+    """The inputs of the targets a pattern fits: words of `--input`, or the function that makes them.
+
+    `root` is the folder of the file, to which patterns of paths are relative.
+    """
+
+    pattern: str
+    words: tuple[str, ...] = ()
+    maker: str = ""
+    root: Path = Path()
+
+    @property
+    def source(self) -> str:
+        """Where it stands, for people."""
+        return f"[tool.opscan.inputs] {self.pattern!r} in pyproject.toml"
+
+    def fits(self, label: str) -> bool:
+        """Whether the target is meant: as it was written, and a file also relative to the project."""
+        name = label.partition("(")[0].strip()
+        path, colon, rest = name.rpartition(":")
+        relative = os.path.relpath(path, self.root) if path.endswith(".py") else path
+        return any(fnmatch.fnmatchcase(each, self.pattern) for each in (name, f"{relative}{colon}{rest}"))
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """What a project says: folders of rules, and rows written in the table itself."""
+    """What a project says: folders of rules, rows written in the table itself, and inputs of its targets."""
 
     folders: tuple[Path, ...] = ()
     rows: tuple[Rule, ...] = ()
+    inputs: tuple[InputRule, ...] = ()
 
     def ruleset(self, *folders: Path) -> Ruleset:
         """The shipped rules, the project's, and those of further folders. Raises RulesError when one is not valid."""
@@ -56,8 +89,30 @@ def _config(content: dict[str, Any], path: Path) -> Config:
     table = Table(content, f"{path} [tool.opscan]")
     folders = tuple(path.parent / folder for folder in table.texts("rules"))
     rows = table.take("rule", list, required=False)
+    inputs = table.take("inputs", dict, required=False)
     table.done()
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"no such folder: {folder}", table.place, "`rules` lists folders, relative to this file.")
-    return Config(folders, tuple(rules_of({"rule": rows}, "pyproject.toml")) if rows else ())
+    return Config(
+        folders,
+        tuple(rules_of({"rule": rows}, "pyproject.toml")) if rows else (),
+        tuple(_input_rule(pattern, value, path) for pattern, value in _most_exact_first(inputs)),
+    )
+
+
+def _most_exact_first(inputs: dict[str, Any]) -> list[tuple[str, Any]]:
+    """A target's own name before patterns, and among these the longer one."""
+    return sorted(inputs.items(), key=lambda item: (any(mark in item[0] for mark in "*?["), -len(item[0])))
+
+
+def _input_rule(pattern: str, value: object, path: Path) -> InputRule:
+    place = f"{path} [tool.opscan.inputs] {pattern!r}"
+    hint = 'Write a list of --input words, ["2x3x32x32"], or a function that makes a batch, "mod:make_batch".'
+    if ":" not in pattern:
+        raise ConfigError("the key is no target", place, 'Write "mod:Name", or a pattern such as "mod:*".')
+    if isinstance(value, str):
+        return InputRule(pattern, maker=value, root=path.parent)
+    if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
+        raise ConfigError(f"the inputs are {value!r}", place, hint)
+    return InputRule(pattern, words=tuple(value), root=path.parent)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from opscan.config import InputRule
 from opscan.environment import NEWEST, Environment, Strictness, make_environment
 from opscan.errors import TraceError
 from opscan.finding import Line
@@ -19,13 +20,15 @@ from opscan.report.report import Report
 from opscan.report.words import short_line
 from opscan.rules.load import Ruleset, load_rules
 from opscan.rules.schema import Rule
-from opscan.target.build import Target, build_target, target_from_object
+from opscan.target.build import Target, build_target, make_model, target_from_object
+from opscan.target.find import find_inputs
 from opscan.target.inputs import Inputs, inputs_from_object
 from opscan.target.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
+from opscan.target.settle import settle
 from opscan.target.slots import names_of
-from opscan.target.solve import solve_inputs
 from opscan.trace.driver import Mode, attempt, constructing, on_meta, trace_target
 from opscan.trace.graph import Trace, call_of
+from opscan.trace.hygiene import unchanged_process
 
 MODES = ("train", "eval")
 
@@ -92,16 +95,25 @@ def scan_target(
     input_grad: bool | None = None,
     rules: Ruleset | None = None,
     plan: Plan | None = None,
+    configured: Sequence[InputRule] = (),
 ) -> Report:
-    """Trace a target that is built, judge it by the rules (the shipped ones by default), and run it by a plan."""
+    """Trace a target that is built, judge it by the rules (the shipped ones by default), and run it by a plan.
+
+    `configured` are inputs of [tool.opscan.inputs], which count where none are given.
+    """
     rules = rules if rules is not None else load_rules()
-    run_forward = attempt(target.call, training=mode == "train")
+    settling = partial(settle, given=inputs, training=mode == "train", has_loss=loss is not None)
+    settled = settling(target, make_model=partial(make_model, constructing=constructing))
+    target = settled.target
+    attempting = partial(attempt, training=mode == "train")
+    run_forward = attempting(target.call)
     loss_target = None
     if inputs is not None and loss is not None and TARGET_NAME not in names_of(target):
         kwargs = dict(inputs.kwargs)
         loss_target = kwargs.pop(TARGET_NAME, None)
         inputs = replace(inputs, kwargs=kwargs)
-    inputs = solve_inputs(target, run_forward, inputs)
+    with unchanged_process():
+        inputs = find_inputs(settled, inputs, attempting, configured)
     bound = _bind_loss(loss, inputs, loss_target, run_forward)
     grad = input_grad if input_grad is not None else target.call is target.model
     trace = partial(
@@ -130,6 +142,9 @@ def scan_target(
         report = replace(report, assumptions=(*report.assumptions, needed))
     if plan is None:
         return report
+    rebuild = plan.rebuild
+    if rebuild is not None:
+        plan = replace(plan, rebuild=lambda: settling(rebuild(), make_model=make_model).target)
     step = Step(plan.rebuilt(target).call, inputs.args, inputs.kwargs, bound.call if bound else None, mode, grad)
     return _run(step, plan, report, rules)
 

@@ -26,6 +26,7 @@ from opscan.cli.words import (
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
+    from opscan.config import Config
     from opscan.environment import Environment
     from opscan.observe.plan import Plan
     from opscan.report.report import Report
@@ -141,13 +142,14 @@ def _check(arguments: argparse.Namespace) -> int:
     from opscan.observe.plan import plan_run
 
     environment = make_environment(arguments.device, arguments.torch, arguments.strict)
-    rules = find_config(Path.cwd()).ruleset(*arguments.rules)
+    config = find_config(Path.cwd())
+    rules = config.ruleset(*arguments.rules)
     plan = plan_run(environment, arguments.run, arguments.replay, arguments.replay_ops)
     reports: list[Report] = []
     missed = False
     for target in arguments.targets:
         try:
-            reports.append(_check_one(target, environment, rules, plan, arguments))
+            reports.append(_check_one(target, environment, rules, config, plan, arguments))
         except OpscanError as error:
             complain(str(error))
             missed = True
@@ -159,7 +161,12 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _check_one(
-    target: str, environment: Environment, rules: Ruleset, plan: Plan | None, arguments: argparse.Namespace
+    target: str,
+    environment: Environment,
+    rules: Ruleset,
+    config: Config,
+    plan: Plan | None,
+    arguments: argparse.Namespace,
 ) -> Report:
     """Scan one target; whatever the user's code prints meanwhile goes to stderr."""
     from opscan.progress import progress
@@ -184,6 +191,7 @@ def _check_one(
             input_grad=arguments.input_grad,
             rules=rules,
             plan=plan and replace(plan, rebuild=partial(build_target, target, init)),
+            configured=config.inputs,
         )
 
 

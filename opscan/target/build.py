@@ -6,6 +6,7 @@ What the name stands for decides:
     class with `__call__`    constructed; the instance is a callable step
     nn.Module instance       used as is; a method of one is a step on it
     other callable           a factory or a step, see `_is_factory`
+A wrapper of torch's (compiled, parallel) stands for the module in it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ import io
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Self
 
 from torch import nn
 
 from opscan.blame import one_line, user_line
 from opscan.errors import TargetError
 from opscan.target.arguments import Arguments, Given, assumed_value, fill_arguments, signature_of, unfilled
-from opscan.target.load import load_object
+from opscan.target.keras import backend_of_keras, is_keras
+from opscan.target.load import load_module, look_up
 from opscan.target.spec import TargetSpec, parse_target
+from opscan.target.unwrap import unwrapped
 from opscan.target.wellknown import UNKNOWN
 from opscan.trace.unwritten import unwritten_remembered
 
@@ -35,7 +40,7 @@ class Target:
 
     `call` takes the inputs: `model` itself, or a step. `model` is None for a step that belongs to no module.
     `assumptions` has a line for each constructor argument nobody gave; `arguments` are all it was constructed with,
-    by name, defaults included.
+    by name, defaults included. `home` is the module it was named in.
     """
 
     label: str
@@ -43,6 +48,7 @@ class Target:
     model: nn.Module | None
     assumptions: tuple[str, ...] = ()
     arguments: Mapping[str, object] = field(default_factory=dict)
+    home: str = ""
 
 
 def build_target(
@@ -54,31 +60,53 @@ def build_target(
     it fails in there it runs once more without, and that attempt's error counts. Raises TargetError.
     """
     spec = parse_target(target) if isinstance(target, str) else target
-    found = load_object(spec)
-    given = Given(spec.text, spec.args, spec.kwargs, init or {})
+    module = load_module(spec)
+    built = _build(look_up(module, spec), spec, init or {}, constructing)
+    return replace(built, home=module.__name__)
+
+
+def make_model(found: object, name: str, constructing: Constructing = nullcontext) -> Target:
+    """A Target for a class, a factory or an instance that stands beside a step. Raises TargetError."""
+    given = Given(name, (), {}, {})
+    if isinstance(found, nn.Module):
+        return target_from_object(found, name)
+    if isinstance(found, type):
+        return _from_class(found, given, constructing)
+    return _from_factory(found, given, constructing, must_be=True)  # type: ignore[arg-type]
+
+
+def _build(found: object, spec: TargetSpec, init: Mapping[str, object], constructing: Constructing) -> Target:
+    given = Given(spec.text, spec.args, spec.kwargs, init)
     has_arguments = spec.called or bool(init)
     if isinstance(found, type):
         return _from_class(found, given, constructing)
     if owner := _class_of_method(found, spec):
         made = _from_class(owner, given, constructing)
         return replace(made, call=getattr(made.model, spec.name.rpartition(".")[2]))
-    if isinstance(found, nn.Module):
-        return _from_instance(found, spec, has_arguments)
+    inner, lines = unwrapped(found, spec.text)
+    if isinstance(inner, nn.Module):
+        return replace(_from_instance(inner, spec, has_arguments), assumptions=lines)
     if not callable(found):
-        raise TargetError(f"not a model: {spec.name} is {_kind(found)}", spec.text, _WHAT_FITS)
+        raise TargetError(f"not a model: {spec.name} is {_kind(found)}", spec.text, _what_fits(found, spec))
+    _refuse_other_keras(found, spec.text)
     if has_arguments or _is_factory(found):
         return _from_factory(found, given, constructing, must_be=has_arguments)
     return Target(spec.text, found, _owner(found))
 
 
 def target_from_object(obj: object, label: str | None = None) -> Target:
-    """A Target for an nn.Module or any callable. Raises TypeError for anything else, and for a class."""
+    """A Target for an nn.Module or any callable; of a wrapped module, for the module in it.
+
+    Raises TypeError for anything else, and for a class, and TargetError for TorchScript and the like.
+    """
     if isinstance(obj, type):
         raise TypeError(f"expected a model or a callable, got the class {obj.__name__}: pass an instance of it")
     if not callable(obj):
         raise TypeError(f"expected an nn.Module or a callable, got something {_kind(obj)}")
-    if isinstance(obj, nn.Module):
-        return Target(label or type(obj).__name__, obj, obj)
+    inner, lines = unwrapped(obj, label or type(obj).__name__)
+    if isinstance(inner, nn.Module):
+        return Target(label or type(inner).__name__, inner, inner, lines)
+    _refuse_other_keras(obj, label or type(obj).__name__)
     return Target(label or _name(obj), obj, _owner(obj))
 
 
@@ -90,6 +118,7 @@ def _from_class(found: type, given: Given, constructing: Constructing) -> Target
     if not issubclass(found, nn.Module) and "__call__" not in dir(found):
         what = f"not a model: {found.__name__} is a class that is neither an nn.Module nor callable"
         raise TargetError(what, given.text, _WHAT_FITS)
+    _refuse_other_keras(found, given.text)
     arguments = fill_arguments(found, given)
     made = _construct(found, arguments, given, constructing)
     if isinstance(made, nn.Module):
@@ -99,12 +128,28 @@ def _from_class(found: type, given: Given, constructing: Constructing) -> Target
     return Target(given.text, made, None, arguments.assumptions)
 
 
+def _refuse_other_keras(found: object, text: str) -> None:
+    """A Keras model is an nn.Module on the torch backend only."""
+    kind = found if isinstance(found, type) else type(found)
+    if is_keras(found) and not issubclass(kind, nn.Module):
+        hint = "Run it on the torch backend: KERAS_BACKEND=torch opscan check ..."
+        raise TargetError(f"a Keras model on the {backend_of_keras()} backend has no PyTorch in it", text, hint)
+
+
+def _what_fits(found: object, spec: TargetSpec) -> str:
+    """The hint for what is no model: where it holds some, how to name one."""
+    items = found.items() if isinstance(found, Mapping) else enumerate(found) if isinstance(found, list | tuple) else ()
+    keys = [key for key, each in items if isinstance(each, nn.Module) or callable(each)]
+    names = [f"{spec.module}:{spec.name}[{key!r}]" for key in keys]
+    return f"Name one in it: {', '.join(names[:4])}" if names else _WHAT_FITS
+
+
 def _class_of_method(found: object, spec: TargetSpec) -> type[nn.Module] | None:
     """The nn.Module subclass that `mod:Class.method` names a method of."""
     if not inspect.isfunction(found) or "." not in spec.name:
         return None
     path, _, name = spec.name.rpartition(".")
-    owner = load_object(replace(spec, name=path))
+    owner = look_up(load_module(spec), replace(spec, name=path))
     if not (isinstance(owner, type) and issubclass(owner, nn.Module)):
         return None
     return owner if inspect.isfunction(inspect.getattr_static(owner, name)) else None  # else it is a static method
@@ -120,9 +165,10 @@ def _from_instance(model: nn.Module, spec: TargetSpec, has_arguments: bool) -> T
 def _from_factory(found: Callable[..., object], given: Given, constructing: Constructing, must_be: bool) -> Target:
     """Call the function: what it makes is the model or the step; if it makes neither it is itself the step."""
     arguments = fill_arguments(found, given)
-    made = _construct(found, arguments, given, constructing)
+    made, lines = unwrapped(_construct(found, arguments, given, constructing), given.text)
     if isinstance(made, nn.Module):
-        return Target(given.text, made, made, arguments.assumptions, _by_name(found, arguments))
+        return Target(given.text, made, made, (*arguments.assumptions, *lines), _by_name(found, arguments))
+    _refuse_other_keras(made, given.text)
     if callable(made) and not isinstance(made, type):
         return Target(given.text, made, _owner(made), arguments.assumptions)
     if must_be or _returns_module(found):
@@ -149,9 +195,18 @@ def _is_factory(function: Callable[..., object]) -> bool:
 
 
 def _returns_module(function: Callable[..., object]) -> bool:
+    if isinstance(function, partial):
+        return _is_model_class(function.func) or _returns_module(function.func)
     signature = signature_of(function)
     returned = signature.return_annotation if signature else None
-    return isinstance(returned, type) and returned is not inspect.Signature.empty and issubclass(returned, nn.Module)
+    owner = getattr(function, "__self__", None)  # of a class method
+    if _is_model_class(owner) and (returned is Self or returned in ("Self", owner.__name__)):  # type: ignore[union-attr]
+        return True
+    return returned is not inspect.Signature.empty and _is_model_class(returned)
+
+
+def _is_model_class(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, nn.Module)
 
 
 def _may_be_model(annotation: object) -> bool:

@@ -7,12 +7,15 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 from opscan.blame import one_line, shown_path, user_line
 from opscan.errors import TargetError
 from opscan.target.spec import TargetSpec
+
+_KERAS_BACKENDS = ("tensorflow", "jax", "openvino")
 
 # Note [sys.path keeps what a target needed]
 # The directory a target was imported from stays first on sys.path, as it does for `python file.py`: the user's code may
@@ -26,10 +29,19 @@ def load_object(spec: TargetSpec) -> object:
     stem. Raises TargetError for everything that can go wrong, whatever the user's module raises while it is imported;
     only KeyboardInterrupt passes through.
     """
-    module = _import_file(spec) if spec.is_file else _import_name(spec)
+    return look_up(load_module(spec), spec)
+
+
+def load_module(spec: TargetSpec) -> ModuleType:
+    """Import the module the target stands in. Raises as load_object does."""
+    return _import_file(spec) if spec.is_file else _import_name(spec)
+
+
+def look_up(module: ModuleType, spec: TargetSpec) -> object:
+    """The object the target names in its module. Raises TargetError."""
     found: object = module
-    for part in spec.name.split("."):
-        found = _attribute(found, part, spec)
+    for part in spec.path:
+        found = _attribute(found, part, spec) if isinstance(part, str) else _item(found, part[0], spec)
     return found
 
 
@@ -109,6 +121,9 @@ def _import_failure(error: BaseException, spec: TargetSpec, name: str) -> Target
         return TargetError(f"importing {name} ends the program: sys.exit({error.code!r})", where, hint)
     if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
         return TargetError(f"no module named {error.name!r}", spec.text, _near_modules(name))
+    if isinstance(error, ImportError) and error.name in _KERAS_BACKENDS and "keras" in sys.modules:
+        hint = "opscan traces Keras on its torch backend: KERAS_BACKEND=torch opscan check ..."
+        return TargetError(f"Keras runs on {error.name} here, which is not installed", where, hint)
     if isinstance(error, ModuleNotFoundError) and error.name:
         hint = "Install it in the environment opscan runs in, or import it only where it is used."
         return TargetError(f"{name} imports {error.name}, which is not installed", where, hint)
@@ -154,6 +169,16 @@ def _attribute(owner: object, part: str, spec: TargetSpec) -> object:
         where = user_line(error) or spec.text
         hint = "Install what it needs, or name another object."
         raise TargetError(f"looking up {label}.{part} raised {one_line(error)}", where, hint) from error
+    return found
+
+
+def _item(owner: object, key: int | str, spec: TargetSpec) -> object:
+    try:
+        found: object = owner[key]  # type: ignore[index]
+    except (KeyError, IndexError, TypeError) as error:
+        keys = list(owner) if isinstance(owner, Mapping) else list(range(len(owner))) if isinstance(owner, list) else []
+        hint = f"There are {', '.join(map(repr, keys[:8]))}." if keys else "Name a dict or a list before the brackets."
+        raise TargetError(f"nothing at [{key!r}]: {one_line(error)}", spec.text, hint) from error
     return found
 
 

@@ -108,8 +108,9 @@ def _read(scope: _Scope, name: str) -> Reading:
         return Reading("mapping", tuple(_part(scope, key, given) for key, given in texts.items()))
     if uses.unpacked:
         return Reading("tuple", tuple(_element(scope, at, each) for at, each in enumerate(uses.unpacked)))
-    if uses.keys:
-        return Reading("tuple", tuple(_part(scope, at, given) for at, given in enumerate(_by_place(uses.keys, name))))
+    places = _by_place(uses.keys, name)
+    if len(places) > 1:  # x[0] alone may as well be the first row of a tensor
+        return Reading("tuple", tuple(_part(scope, at, given) for at, given in enumerate(places)))
     if uses.attributes:
         return Reading("object", tuple(_part(scope, key, given) for key, given in uses.attributes.items()))
     if uses.callee:
@@ -156,7 +157,7 @@ def _by_place(keys: dict[int | str, str], name: str) -> list[str]:
 
 def _uses_of(code: ast.AST, name: str) -> _Uses:
     uses = _Uses()
-    for node in ast.walk(code):
+    for node in sorted(ast.walk(code), key=_position):
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 _note_assigned(uses, target, node.value, name)
@@ -167,11 +168,17 @@ def _uses_of(code: ast.AST, name: str) -> _Uses:
             if key is not None:
                 uses.keys.setdefault(key, key if isinstance(key, str) else f"{name}{key}")
         elif isinstance(node, ast.Attribute) and _is(node.value, name):
-            if node.attr not in _OF_TENSORS and node.attr not in _OF_MAPPINGS:
+            if node.attr not in _OF_TENSORS | _OF_MAPPINGS and not node.attr.startswith(
+                "num_"
+            ):  # counted from the rest
                 uses.attributes.setdefault(node.attr, node.attr)
         elif isinstance(node, ast.Call):
             _note_call(uses, node, name)
     return uses
+
+
+def _position(node: ast.AST) -> tuple[int, int]:
+    return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
 
 
 def _note_assigned(uses: _Uses, target: ast.expr, value: ast.expr, name: str) -> None:

@@ -11,7 +11,8 @@ from opscan.errors import TargetError
 
 FORMS = "pkg.mod:Name, path/to/file.py:Name or mod:Name(10, depth=2)"
 
-_TARGET = re.compile(r"(?P<module>.+?):(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*(?P<call>\(.*\))?", re.DOTALL)
+_STEP = r"""\.[^\W\d]\w*|\[(?:-?\d+|'[^']*'|"[^"]*")\]"""
+_TARGET = re.compile(rf"(?P<module>.+?):(?P<name>[^\W\d]\w*(?:{_STEP})*)\s*(?P<call>\(.*\))?", re.DOTALL)
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
@@ -19,7 +20,8 @@ _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 class TargetSpec:
     """A target as the user wrote it.
 
-    `module` is a dotted name, or a path if `is_file`. `name` may be dotted (`Outer.Inner`).
+    `module` is a dotted name, or a path if `is_file`. `name` may be dotted (`Outer.Inner`), and have keys or indices of
+    containers in it (`MODELS["small"]`).
     `called` tells `mod:Name()` from `mod:Name`; `args` and `kwargs` are what stands in the parentheses.
     """
 
@@ -30,6 +32,14 @@ class TargetSpec:
     called: bool = False
     args: tuple[object, ...] = ()
     kwargs: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def path(self) -> tuple[str | tuple[int | str], ...]:
+        """The name taken apart: attributes as text, a key or an index in a tuple of one."""
+        first = re.match(r"\w+", self.name)
+        steps = re.findall(_STEP, self.name)
+        rest = [step[1:] if step[0] == "." else (ast.literal_eval(step[1:-1]),) for step in steps]
+        return (first[0] if first else self.name, *rest)
 
 
 def parse_target(text: str) -> TargetSpec:
