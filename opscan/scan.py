@@ -103,7 +103,7 @@ def scan_target(
     """
     rules = rules if rules is not None else load_rules()
     settling = partial(settle, given=inputs, training=mode == "train", has_loss=loss is not None)
-    settled = settling(target, make_model=partial(make_model, constructing=constructing))
+    settled = settling(target, make_model=partial(make_model, constructing=constructing, beside=target.label))
     target = settled.target
     attempting = partial(attempt, training=mode == "train")
     run_forward = attempting(target.call)
@@ -144,7 +144,8 @@ def scan_target(
         return report
     rebuild = plan.rebuild
     if rebuild is not None:
-        plan = replace(plan, rebuild=lambda: settling(rebuild(), make_model=make_model).target)
+        made_for_real = partial(make_model, beside=target.label)
+        plan = replace(plan, rebuild=lambda: settling(rebuild(), make_model=made_for_real).target)
     step = Step(plan.rebuilt(target).call, inputs.args, inputs.kwargs, bound.call if bound else None, mode, grad)
     return _run(step, plan, report, rules)
 

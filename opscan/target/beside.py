@@ -23,7 +23,7 @@ _MAKES_MODEL = re.compile(r"(make|build|create|get|load|init)_?(\w+_)?(model|net
 _MAKES_OPTIMIZER = re.compile(r"(make|build|create|get|configure|init)_?(\w+_)?(optimizers?|optim|opt)", re.I)
 _OPTIMIZER = re.compile(r"\boptim\.([A-Z]\w+)\(|\b(SGD|Adam|AdamW|RMSprop|Adagrad)\(")
 _CRITERION = re.compile(r"\bnn\.(\w+Loss)\(")
-_WHOLE = "--inputs mod:make_batch gives all its arguments"
+_WHOLE = "--inputs mod:make_batch may give it"
 
 
 def model_named_by(step: Callable[..., Any], parameter: Parameter) -> tuple[object, str]:
@@ -40,7 +40,7 @@ def model_named_by(step: Callable[..., Any], parameter: Parameter) -> tuple[obje
     for found in (
         _instances(beside, parameter.name),
         _factories(beside, step),
-        _outermost(_classes(beside, step, here=True)),
+        _outermost(_without_steps(_classes(beside, step, here=True))),
         _classes(beside, step, here=False),
     ):
         if len(found) == 1:
@@ -54,9 +54,10 @@ def model_named_by(step: Callable[..., Any], parameter: Parameter) -> tuple[obje
 def _which_model(step: Callable[..., Any], parameter: Parameter, names: tuple[str, ...]) -> InputError:
     there = f"there are {', '.join(names)}" if names else "there is no nn.Module beside it"
     label = getattr(step, "__qualname__", type(step).__name__)
+    name = parameter.name
     hint = (
-        f"Annotate it ({parameter.name}: MyModel), name the other function or model instead,"
-        f" or give all arguments: --inputs mod:make_batch, which returns ({parameter.name}, ...)"
+        f"Name it: --init {name}={names[0] if names else 'mod:Model'}, or annotate it ({name}: Model),"
+        f" or give all arguments: --inputs mod:make_batch, which returns ({name}, ...)"
     )
     return InputError(f"{label} takes a {parameter.name}, and which one is not clear: {there}", label, hint)
 
@@ -121,6 +122,11 @@ def _classes(beside: Mapping[str, object], step: Callable[..., Any], here: bool)
             if each.__module__ == step.__module__ if here else root not in ("torch", step.__module__):
                 found[name] = each
     return found
+
+
+def _without_steps(classes: dict[str, type[nn.Module]]) -> dict[str, type[nn.Module]]:
+    """Those without a training_step of their own, which need no step beside them; all, if none is left."""
+    return {name: each for name, each in classes.items() if not hasattr(each, "training_step")} or classes
 
 
 def _outermost(classes: dict[str, type[nn.Module]]) -> dict[str, type[nn.Module]]:

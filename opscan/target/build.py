@@ -26,6 +26,7 @@ from opscan.errors import TargetError
 from opscan.target.arguments import Arguments, Given, assumed_value, fill_arguments, signature_of, unfilled
 from opscan.target.keras import backend_of_keras, is_keras
 from opscan.target.load import load_module, look_up
+from opscan.target.roles import roles_of
 from opscan.target.spec import TargetSpec, parse_target
 from opscan.target.unwrap import unwrapped
 from opscan.target.wellknown import UNKNOWN
@@ -65,8 +66,14 @@ def build_target(
     return replace(built, home=module.__name__)
 
 
-def make_model(found: object, name: str, constructing: Constructing = nullcontext) -> Target:
-    """A Target for a class, a factory or an instance that stands beside a step. Raises TargetError."""
+def make_model(found: object, name: str, constructing: Constructing = nullcontext, beside: str = "") -> Target:
+    """A Target for a class, a factory or an instance that stands beside a step, or for the target that `name` names.
+
+    A name without a module is looked up in that of the target `beside`. Raises TargetError.
+    """
+    if found is None:
+        text = name if ":" in name else f"{beside.rpartition(':')[0]}:{name}"
+        return build_target(text, {}, constructing)
     given = Given(name, (), {}, {})
     if isinstance(found, nn.Module):
         return target_from_object(found, name)
@@ -89,6 +96,8 @@ def _build(found: object, spec: TargetSpec, init: Mapping[str, object], construc
     if not callable(found):
         raise TargetError(f"not a model: {spec.name} is {_kind(found)}", spec.text, _what_fits(found, spec))
     _refuse_other_keras(found, spec.text)
+    if init and not spec.called and _names_models(found, init):
+        return Target(spec.text, found, _owner(found), (), init)
     if has_arguments or _is_factory(found):
         return _from_factory(found, given, constructing, must_be=has_arguments)
     return Target(spec.text, found, _owner(found))
@@ -174,6 +183,12 @@ def _from_factory(found: Callable[..., object], given: Given, constructing: Cons
     if must_be or _returns_module(found):
         raise TargetError(f"not a model: {given.text} returned something {_kind(made)}", given.text, _WHAT_FITS)
     return Target(given.text, found, _owner(found))
+
+
+def _names_models(step: Callable[..., object], init: Mapping[str, object]) -> bool:
+    """Whether what is given names the models a step takes: `--init model=Net` for `train_step(model, batch)`."""
+    models = {each.name for each in roles_of(step) if each.role == "model"}
+    return set(init) <= models and all(isinstance(value, str) for value in init.values())
 
 
 def _is_factory(function: Callable[..., object]) -> bool:

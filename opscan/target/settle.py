@@ -54,7 +54,8 @@ def settle(target: Target, given: Inputs | None, make_model: MakeModel, *, train
     if model is not None and getattr(target.call, "__name__", "") == "training_step" and has_step(model):
         return _of_module(target, model, target.call)
     roles = roles_of(target.call)
-    if not roles or _is_complete(roles, given):
+    has_model = model is not None or any(each.role == "model" for each in roles)
+    if not has_model or not roles or _is_complete(roles, given):
         return Settled(target)
     return _of_function(target, roles, make_model)
 
@@ -94,10 +95,11 @@ def _of_function(target: Target, roles: tuple[Argument, ...], make_model: MakeMo
     model, criterion, made = target.model, None, target
     for each in roles:
         if each.role == "model" and model is None:
-            found, name = model_named_by(target.call, each.parameter)
+            named = target.arguments.get(each.name)
+            found, name = (None, str(named)) if named else model_named_by(target.call, each.parameter)
             made = make_model(found, name)
             model = bound[each.name] = made.model
-            lines.append(f"{each.name} = {name} (found beside the step; {_WHOLE})")
+            lines.extend([] if named else [f"{each.name} = {name} (found beside the step; --init {each.name}=NAME)"])
             lines.extend(made.assumptions)
         elif each.role == "model":
             bound[each.name] = model
@@ -119,9 +121,6 @@ def _of_function(target: Target, roles: tuple[Argument, ...], make_model: MakeMo
     forward = model is not None and has_forward(model)
     stepping = Stepping(settled, step, batch_of(target.call, data), criterion, True, forward)
     return Settled(settled, stepping, roles)
-
-
-_WHOLE = "--inputs mod:make_batch gives all its arguments"
 
 
 def _bound(
