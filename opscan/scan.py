@@ -22,6 +22,7 @@ from opscan.rules.load import Ruleset, load_rules
 from opscan.rules.schema import Rule
 from opscan.target.build import Target, build_target, make_model, target_from_object
 from opscan.target.find import find_inputs
+from opscan.target.fit import fit
 from opscan.target.inputs import Inputs, inputs_from_object
 from opscan.target.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
 from opscan.target.settle import settle
@@ -102,18 +103,18 @@ def scan_target(
     `configured` are inputs of [tool.opscan.inputs], which count where none are given.
     """
     rules = rules if rules is not None else load_rules()
+    making = partial(make_model, constructing=constructing, beside=target.label)
     settling = partial(settle, given=inputs, training=mode == "train", has_loss=loss is not None)
-    settled = settling(target, make_model=partial(make_model, constructing=constructing, beside=target.label))
-    target = settled.target
     attempting = partial(attempt, training=mode == "train")
-    run_forward = attempting(target.call)
     loss_target = None
     if inputs is not None and loss is not None and TARGET_NAME not in names_of(target):
         kwargs = dict(inputs.kwargs)
         loss_target = kwargs.pop(TARGET_NAME, None)
         inputs = replace(inputs, kwargs=kwargs)
+    finding = partial(find_inputs, given=inputs, attempting=attempting, configured=configured)
     with unchanged_process():
-        inputs = find_inputs(settled, inputs, attempting, configured)
+        target, inputs = fit(target, partial(settling, make_model=making), finding)
+    run_forward = attempting(target.call)
     bound = _bind_loss(loss, inputs, loss_target, run_forward)
     grad = input_grad if input_grad is not None else target.call is target.model
     trace = partial(

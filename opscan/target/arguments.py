@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from opscan.errors import TargetError
 from opscan.target.wellknown import UNKNOWN, well_known
 
 _CONFIG_NAMES = ("config", "cfg", "conf", "args", "opt", "opts", "options", "hparams", "params", "settings")
+_LONGEST_SHOWN = 60
+PRETRAINED = frozenset(
+    ("pretrained", "weights", "encoder_weights", "weights_backbone", "pretrained_backbone", "use_pretrained")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +28,12 @@ class Arguments:
     assumptions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        given = [repr(value) for value in self.args] + [f"{name}={value!r}" for name, value in self.kwargs.items()]
-        return f"({', '.join(given)})"
+        return f"({self.shown()})"
+
+    def shown(self) -> str:
+        """The arguments as a call writes them; of an object only its class."""
+        named = [f"{name}={_shown_value(value)}" for name, value in self.kwargs.items()]
+        return ", ".join([_shown_value(value) for value in self.args] + named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +55,49 @@ def fill_arguments(function: Callable[..., object], given: Given) -> Arguments:
     signature = signature_of(function)
     if signature is None:
         return Arguments(given.args, {**given.kwargs, **given.init})
-    bound = _bind(function, signature, given)
-    assumptions = []
-    for name in unfilled(signature, bound.arguments):
-        value = assumed_value(function, signature.parameters[name])
-        if value is UNKNOWN:
+    bound = bind_given(function, signature, given)
+    values: dict[str, object] = {}
+    for name in unfilled(signature, bound):
+        values[name] = assumed_value(function, signature.parameters[name])
+        if values[name] is UNKNOWN:
             raise TargetError(
                 f"{_label(function)} needs a value for {name!r}", given.text, _how_to_give(signature.parameters[name])
             )
-        bound.arguments[name] = value
-        assumptions.append(_assumption(name, value))
-    return Arguments(bound.args, dict(bound.kwargs), tuple(assumptions))
+    return filled(signature, bound, values)
+
+
+def filled(signature: inspect.Signature, given: Mapping[str, object], values: Mapping[str, object]) -> Arguments:
+    """The call with `given` arguments and assumed `values`, by the names of parameters, and a line for each assumed.
+
+    A default that asks for pretrained weights is left out: nothing is downloaded. A value for a name that is no
+    parameter goes where the signature takes any.
+    """
+    instead = without_pretrained(signature, {**given, **values})
+    bound = inspect.BoundArguments(signature, OrderedDict())
+    any_ = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), "")
+    for name in signature.parameters:
+        for source in (given, instead, values):
+            if name in source:
+                bound.arguments[name] = source[name]
+    if others := {name: value for name, value in values.items() if name not in signature.parameters}:
+        bound.arguments[any_] = {**bound.arguments.get(any_, {}), **others}
+    lines = [_instead(name, value, signature) for name, value in instead.items()]
+    assumed = [_assumption(name, value) for name, value in values.items()]
+    return Arguments(bound.args, dict(bound.kwargs), (*assumed, *lines))
+
+
+def without_pretrained(signature: inspect.Signature, given: Mapping[str, object]) -> dict[str, object]:
+    """For each parameter whose default asks for pretrained weights, the value that asks for none."""
+    left = (p for p in signature.parameters.values() if p.name in PRETRAINED and p.name not in given)
+    asking = [p for p in left if p.default is not p.empty and p.default]
+    return {p.name: False if isinstance(p.default, bool) else None for p in asking}
+
+
+def _instead(name: str, value: object, signature: inspect.Signature) -> str:
+    default = signature.parameters[name].default
+    return (
+        f"{name}={value!r} (constructor argument, instead of {default!r}: no weights are downloaded; --init {name}=...)"
+    )
 
 
 def signature_of(function: Callable[..., object]) -> inspect.Signature | None:
@@ -95,10 +136,15 @@ def _default_config(function: Callable[..., object], parameter: inspect.Paramete
 
 
 def _assumption(name: str, value: object) -> str:
-    if isinstance(value, (bool, int, float, str, list, tuple)):
+    if value is None or isinstance(value, (bool, int, float, str, list, tuple)):
         return f"{name}={value!r} (constructor argument, assumed; --init {name}=...)"
-    kind = type(value).__name__
-    return f"{name}={kind}() (constructor argument, assumed; write a factory to give another: mod:make_model)"
+    made = value.__name__ if isinstance(value, type) else f"{type(value).__name__}()"
+    return f"{name}={made} (constructor argument, assumed; write a factory to give another: mod:make_model)"
+
+
+def _shown_value(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN and "\n" not in text else f"{type(value).__name__}(...)"
 
 
 def _how_to_give(parameter: inspect.Parameter) -> str:
@@ -107,8 +153,8 @@ def _how_to_give(parameter: inspect.Parameter) -> str:
     return f"Give it with --init {parameter.name}=VALUE (an object: write a factory, mod:make_model)"
 
 
-def _bind(function: Callable[..., object], signature: inspect.Signature, given: Given) -> inspect.BoundArguments:
-    """Bind the given arguments by name; required ones may be missing."""
+def bind_given(function: Callable[..., object], signature: inspect.Signature, given: Given) -> Mapping[str, object]:
+    """The given arguments by the names of their parameters; required ones may be missing. Raises TargetError."""
     twice = [name for name in given.init if name in given.kwargs]
     if twice:
         raise TargetError(f"{twice[0]!r} is given twice", given.text, "Give it in the parentheses or with --init.")
@@ -117,7 +163,7 @@ def _bind(function: Callable[..., object], signature: inspect.Signature, given: 
         if name not in signature.parameters and not takes_any:
             raise _unknown_name(name, function, signature, given.text)
     try:
-        return signature.bind_partial(*given.args, **given.kwargs, **given.init)
+        return signature.bind_partial(*given.args, **given.kwargs, **given.init).arguments
     except TypeError as error:
         hint = f"Its parameters are {_shown(signature)}"
         raise TargetError(f"the arguments do not fit {_label(function)}: {error}", given.text, hint) from error

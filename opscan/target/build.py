@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import inspect
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import Self
 
 from torch import nn
@@ -24,6 +25,8 @@ from torch import nn
 from opscan.blame import one_line, user_line
 from opscan.errors import TargetError
 from opscan.target.arguments import Arguments, Given, assumed_value, fill_arguments, signature_of, unfilled
+from opscan.target.construct import HopelessError, Made, constructions, is_out_of_memory
+from opscan.target.docs.examples import Call
 from opscan.target.keras import backend_of_keras, is_keras
 from opscan.target.load import load_module, look_up
 from opscan.target.roles import roles_of
@@ -35,13 +38,18 @@ from opscan.trace.unwritten import unwritten_remembered
 Constructing = Callable[[], AbstractContextManager[object]]
 
 
+def _no_others() -> Iterator[Target]:
+    return iter(())
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What is scanned.
 
     `call` takes the inputs: `model` itself, or a step. `model` is None for a step that belongs to no module.
     `assumptions` has a line for each constructor argument nobody gave; `arguments` are all it was constructed with,
-    by name, defaults included. `home` is the module it was named in.
+    by name, defaults included. `home` is the module it was named in. `shown_calls` are the calls that the documentation
+    shows of what was constructed; `others` goes on to further constructions, with other values for what nobody gave.
     """
 
     label: str
@@ -50,6 +58,8 @@ class Target:
     assumptions: tuple[str, ...] = ()
     arguments: Mapping[str, object] = field(default_factory=dict)
     home: str = ""
+    shown_calls: tuple[Callable[[], Call], ...] = ()
+    others: Callable[[], Iterator[Target]] = _no_others
 
 
 def build_target(
@@ -89,7 +99,7 @@ def _build(found: object, spec: TargetSpec, init: Mapping[str, object], construc
         return _from_class(found, given, constructing)
     if owner := _class_of_method(found, spec):
         made = _from_class(owner, given, constructing)
-        return replace(made, call=getattr(made.model, spec.name.rpartition(".")[2]))
+        return replace(made, call=getattr(made.model, spec.name.rpartition(".")[2]), others=_no_others)
     inner, lines = unwrapped(found, spec.text)
     if isinstance(inner, nn.Module):
         return replace(_from_instance(inner, spec, has_arguments), assumptions=lines)
@@ -128,10 +138,10 @@ def _from_class(found: type, given: Given, constructing: Constructing) -> Target
         what = f"not a model: {found.__name__} is a class that is neither an nn.Module nor callable"
         raise TargetError(what, given.text, _WHAT_FITS)
     _refuse_other_keras(found, given.text)
-    arguments = fill_arguments(found, given)
-    made = _construct(found, arguments, given, constructing)
+    first, others = _first(found, given, constructing)
+    made, arguments = first.made, first.arguments
     if isinstance(made, nn.Module):
-        return Target(given.text, made, made, arguments.assumptions, _by_name(found, arguments))
+        return next(_targets(found, chain([first], others), given))
     if not callable(made):
         raise TargetError(f"not a model: {found.__name__}(...) made something {_kind(made)}", given.text, _WHAT_FITS)
     return Target(given.text, made, None, arguments.assumptions)
@@ -151,6 +161,34 @@ def _what_fits(found: object, spec: TargetSpec) -> str:
     keys = [key for key, each in items if isinstance(each, nn.Module) or callable(each)]
     names = [f"{spec.module}:{spec.name}[{key!r}]" for key in keys]
     return f"Name one in it: {', '.join(names[:4])}" if names else _WHAT_FITS
+
+
+def _first(function: Callable[..., object], given: Given, constructing: Constructing) -> tuple[Made, Iterator[Made]]:
+    """The first construction that succeeds and those after it; where there is none, the one with well-known values.
+
+    Raises TargetError, of that last one.
+    """
+    found = constructions(function, given, constructing)
+    try:
+        first = next(found, None)
+    except HopelessError as hopeless:
+        raise _construction_failure(function, hopeless.arguments, given, hopeless.error) from hopeless.error
+    if first is not None:
+        return first, found
+    arguments = fill_arguments(function, given)
+    return Made(_construct(function, arguments, given, constructing), arguments), iter(())
+
+
+def _targets(function: Callable[..., object], made: Iterator[Made], given: Given) -> Iterator[Target]:
+    """A target for each construction of a model; each knows those after it."""
+    for each in made:
+        model, lines = unwrapped(each.made, given.text)
+        if isinstance(model, nn.Module):
+            arguments = _by_name(function, each.arguments)
+            lines = (*each.arguments.assumptions, *lines)
+            yield Target(
+                given.text, model, model, lines, arguments, "", each.calls, lambda: _targets(function, made, given)
+            )
 
 
 def _class_of_method(found: object, spec: TargetSpec) -> type[nn.Module] | None:
@@ -173,10 +211,10 @@ def _from_instance(model: nn.Module, spec: TargetSpec, has_arguments: bool) -> T
 
 def _from_factory(found: Callable[..., object], given: Given, constructing: Constructing, must_be: bool) -> Target:
     """Call the function: what it makes is the model or the step; if it makes neither it is itself the step."""
-    arguments = fill_arguments(found, given)
-    made, lines = unwrapped(_construct(found, arguments, given, constructing), given.text)
+    first, others = _first(found, given, constructing)
+    made, arguments = unwrapped(first.made, given.text)[0], first.arguments
     if isinstance(made, nn.Module):
-        return Target(given.text, made, made, (*arguments.assumptions, *lines), _by_name(found, arguments))
+        return next(_targets(found, chain([first], others), given))
     _refuse_other_keras(made, given.text)
     if callable(made) and not isinstance(made, type):
         return Target(given.text, made, _owner(made), arguments.assumptions)
@@ -242,7 +280,7 @@ def _construct(
         with constructing():
             return function(*arguments.args, **arguments.kwargs)
     except (Exception, SystemExit) as error:
-        if isinstance(error, ImportError) or _is_out_of_memory(error):
+        if isinstance(error, ImportError) or is_out_of_memory(error):
             raise _construction_failure(function, arguments, given, error) from error
     try:
         with redirect_stdout(io.StringIO()):  # what it prints was printed by the first attempt
@@ -253,14 +291,6 @@ def _construct(
         raise
     except BaseException as error:
         raise _construction_failure(function, arguments, given, error) from error
-
-
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY)
 
 
 def _construction_failure(
@@ -275,7 +305,7 @@ def _construction_failure(
         hint = (
             f"Install what it needs, or see the whole error: python -c 'import {module}; {module}.{_name(function)}()'"
         )
-    elif _is_out_of_memory(error):
+    elif is_out_of_memory(error):
         hint = "Make it smaller: with --init NAME=VALUE, or a factory with fewer or narrower layers: mod:make_model"
     return TargetError(what, user_line(error) or given.text, hint)
 

@@ -16,6 +16,7 @@ from opscan.target.inputs import Inputs
 from opscan.target.offers import Offer, offers_of
 from opscan.target.roles import Argument, roles_of
 from opscan.target.settle import Settled
+from opscan.target.shown import shown_inputs
 from opscan.target.solve import solve_inputs
 from opscan.target.step import TrainingStep, batch_of
 from opscan.target.stepping import Attempting, Stepping, solve_step
@@ -98,6 +99,9 @@ class _Finder:
         apart = _taking_apart(self.settled)
         if apart is not None:
             return solve_step(apart, self.attempting, {}, None)
+        shown = shown_inputs(target, self.attempting(target.call))
+        if shown is not None:
+            return shown
         return solve_inputs(target, self.attempting(target.call), None)
 
     def _stepped(self, stepping: Stepping, given: Mapping[str, object], offered: Inputs | None) -> Inputs:

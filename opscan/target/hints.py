@@ -41,12 +41,16 @@ def hints_for(target: Target, names: frozenset[str], given: Mapping[str, object]
     channels, *extent = _image(sources)
     sizes = _axes_of_image(extent)
     batch, others = _given_sizes(given)
+    is_graph = "edge_index" in names
+    widths = {} if model is None else _widths(target, model)
+    if is_graph and not given:
+        batch = widths.get("num_nodes", batch)
     return Hints(
         batch=batch,
         sizes={**sizes, **others},
         images=() if model is None else _images(model, channels, extent),
-        widths=_widths(target, model) if model is not None and starts_with_linear(model) else {},
-        is_graph="edge_index" in names,
+        widths=widths if model is not None and (is_graph or starts_with_linear(model)) else {},
+        is_graph=is_graph,
     )
 
 

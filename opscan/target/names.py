@@ -10,6 +10,7 @@ from opscan.target.hints import Hints
 from opscan.target.layers import LayerForm
 
 _NO_HINTS = Hints()
+_EDGES = 16
 
 _MASKS = (
     form("2xT", "bool"),
@@ -31,7 +32,7 @@ _BY_NAME: tuple[tuple[str, tuple[Form, ...]], ...] = (
     ("input_values waveform wav", (form("2xL"), form("2x16000"))),
     ("label labels target targets cls", _LABELS),
     ("offsets", (form("2", "int64", 2),)),
-    ("edge_index", (form("2x16", "int64", 2),)),
+    ("edge_index", (form(f"2x{_EDGES}", "int64", 2),)),
     ("adj adjacency", (form("2x2"), form("2xTxT"))),
     ("t time timestep timesteps step sigma noise_level", (form("2", "int64", 10), form("2"), form("2x1"))),
     (
@@ -77,8 +78,21 @@ def parameter_forms(name: str, layers: tuple[LayerForm, ...], hints: Hints = _NO
         special = (*_MASKS_OF_IMAGES, *_MASKS)
     bounded = [replace(form, bound=min(bounds)) if form.bound and bounds else form for form in special]
     sized = [form(f"2x{width}") for label, width in hints.widths.items() if words & _words(label) and not words & _IDS]
+    if hints.is_graph and "edge" in words and name != "edge_index":
+        return tuple(dict.fromkeys((*_of_edges(name.lower().rpartition("_")[2], hints), *special)))
     images = hints.images if words & _IMAGES or (name == "x" and _in_patches(layers)) else ()
     return tuple(dict.fromkeys((*images, *bounded, *sized, *(layer.form for layer in ranked))))
+
+
+def _of_edges(last_word: str, hints: Hints) -> tuple[Form, ...]:
+    """What belongs to each edge of a graph: a weight, the number of its type, or features."""
+    widths = {width: _words(label) for label, width in hints.widths.items()}
+    types = next((width for width, words in widths.items() if words & {"relation", "type"}), 2)
+    features = [form(f"{_EDGES}x{width}") for width, words in widths.items() if "edge" in words]
+    of_type, weight = form(f"{_EDGES}", "int64", types), form(f"{_EDGES}")
+    first = of_type if last_word in ("type", "types") else weight if last_word.startswith("weight") else None
+    others = (weight, form(f"{_EDGES}x1"), *(form(f"{_EDGES}x{width}") for width in widths), of_type)
+    return (*([first] if first else []), *features, *others)
 
 
 def special_forms(name: str, hints: Hints = _NO_HINTS) -> tuple[Form, ...]:

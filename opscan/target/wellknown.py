@@ -88,7 +88,8 @@ _NAMES: tuple[tuple[object, str], ...] = (
         num_layers n_layers depth n_layer num_layer num_blocks n_blocks num_hidden_layers n_hidden_layers
         num_encoder_layers num_decoder_layers encoder_layers decoder_layers layers depths num_stages
         n_res_blocks num_res_blocks n_residual_blocks num_residual_blocks top_k batch_size upscale_factor
-        scale_factor
+        scale_factor strides upsample_kernel_size up_kernel_size upsample_kernel_sizes
+        spatial_dims spatial_dim n_dims n_dim num_dims num_spatial_dims dimensions dimension
         """,
     ),
     (224, "image_size img_size input_resolution resolution img_dim"),

@@ -84,6 +84,12 @@ class LikeTransformers(nn.Module):
 class StrictlyConfigured(nn.Module):
     def __init__(self, config: Strict):
         super().__init__()
+        self.sizes = (config.width,)
+
+
+class Vaguely(nn.Module):
+    def __init__(self, config):
+        super().__init__()
 
 
 class OnlyPlain(nn.Module):
@@ -160,6 +166,10 @@ def make_typed(flux) -> Net:
     return Net(flux)
 
 
+def make_unused(flux) -> Net:
+    return Net(4)
+
+
 def make_any(num_classes) -> Any:
     return Net(num_classes)
 
@@ -201,6 +211,8 @@ BUILT = {
     "any case, lists, tuples, Optional": ("Named", {}, (10, 0.1, [2, 2, 2, 2], (3, 3), 64)),
     "**kwargs take any --init": ("TakesAny", {"depth": 3}, (64, {"depth": 3})),
     "a configuration class": ("Configured", {}, (5,)),
+    "a configuration class whose values are guessed": ("StrictlyConfigured", {}, (64,)),
+    "a name that is passed on as one that is well known": ("make_typed", {}, (10, 3)),
     "config_class, as in transformers": ("LikeTransformers", {}, (5,)),
     "an annotation that does not resolve": ("Untyped", {}, (64,)),
     "a factory of nothing": ("make", {}, (4, 3)),
@@ -263,8 +275,8 @@ def test_a_target_knows_what_it_was_constructed_with():
 
 REFUSED = {
     "a required argument nobody knows": ("Unknown", {}, "needs a value for 'flux'", "--init flux=VALUE"),
-    "a configuration that needs values": ("StrictlyConfigured", {}, "needs a value for 'config'", "Write a factory"),
-    "a factory's argument": ("make_typed", {}, "needs a value for 'flux'", "--init flux=VALUE"),
+    "a configuration nobody knows": ("Vaguely", {}, "needs a value for 'config'", "Write a factory"),
+    "a factory's argument": ("make_unused", {}, "needs a value for 'flux'", "--init flux=VALUE"),
     "an unknown --init": ("Net", {"num_clases": 3}, "no parameter 'num_clases'", "Did you mean num_classes?"),
     "an unknown keyword": ("Net(zzz=1)", {}, "no parameter 'zzz'", "(num_classes, in_channels)"),
     "too many arguments": ("Net(1, 2, 3)", {}, "too many positional arguments", "(num_classes, in_channels)"),
@@ -393,7 +405,7 @@ WELL_KNOWN = {
     "a plural of kernels": ("kernel_sizes", wellknown.UNKNOWN, [3, 3, 3, 3]),
     "a plural that is a number": ("hidden_dims", int, 64),
     "a plural, a tuple": ("hidden_sizes", tuple, (64, 64, 64, 64)),
-    "a number of several": ("spatial_dims", wellknown.UNKNOWN, wellknown.UNKNOWN),
+    "a number of several": ("spatial_dims", wellknown.UNKNOWN, 2),
     "a shape": ("img_shape", wellknown.UNKNOWN, (3, 32, 32)),
     "a shape as a list": ("img_shape", list[int], [3, 32, 32]),
     "an iterable": ("channels", Iterable[int], [64, 64, 64, 64]),

@@ -1,0 +1,189 @@
+"""The search for arguments a class or factory can be called with, where nobody gave them all.
+
+    what is given or has a default  ->  tried as it is, if nothing more is required
+    the documentation's examples    ->  tried as they are shown (docs.examples)
+    names and annotations           ->  tried (guesses), and changed by what the error says (complaints)
+
+Each try runs the constructor on the meta device. The first that succeeds wins; the others stay for inputs that no
+construction before them takes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from dataclasses import dataclass
+from inspect import Signature
+
+from opscan.target.arguments import (
+    Arguments,
+    Given,
+    assumed_value,
+    bind_given,
+    filled,
+    signature_of,
+    unfilled,
+    without_pretrained,
+)
+from opscan.target.complaints import revisions
+from opscan.target.docs.evaluate import real
+from opscan.target.docs.examples import Call, Example, examples_of
+from opscan.target.guesses import guessed_value
+from opscan.target.wellknown import UNKNOWN
+from opscan.trace.unwritten import unwritten_remembered
+
+_MOST_TRIES = 60
+_BUDGET_S = 10.0
+_DEEPEST = 8  # changes made one after the other
+
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+
+Constructing = Callable[[], AbstractContextManager[object]]
+Values = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a construction made, from which arguments; `calls` are the ones its documentation shows."""
+
+    made: object
+    arguments: Arguments
+    calls: tuple[Callable[[], Call], ...] = ()
+
+
+class HopelessError(Exception):
+    """What no other arguments mend: something is not installed, or does not fit into memory."""
+
+    def __init__(self, error: BaseException, arguments: Arguments) -> None:
+        super().__init__(error, arguments)
+        self.error, self.arguments = error, arguments
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory ran out, on whatever device."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY)
+
+
+def constructions(function: Callable[..., object], given: Given, constructing: Constructing) -> Iterator[Made]:
+    """Every construction that succeeds, the likeliest first; none where Python knows no signature.
+
+    Raises TargetError for given arguments that do not fit, HopelessError for what no arguments mend.
+    """
+    signature = signature_of(function)
+    if signature is None:
+        return
+    maker = _Maker(function, signature, bind_given(function, signature, given), constructing)
+    complete = not unfilled(signature, maker.given)
+    if complete and (plain := maker.plain()):
+        yield plain
+    for example in examples_of(function):
+        if shown := maker.shown(example):
+            yield shown
+    if not complete:
+        yield from maker.guessed()
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Tries the constructor with values for the parameters that are not `given`."""
+
+    function: Callable[..., object]
+    signature: Signature
+    given: Mapping[str, object]
+    constructing: Constructing
+
+    def plain(self) -> Made | None:
+        arguments = self._filled({})
+        try:
+            return Made(self._call(arguments), arguments)
+        except HopelessError:
+            raise
+        except (Exception, SystemExit):  # a constructor may raise anything; whose fault it is is said in the end
+            return None
+
+    def shown(self, example: Example) -> Made | None:
+        """As the example does it; what is given counts instead of what it shows."""
+        try:
+            with _quiet(self.constructing):
+                args, kwargs = example.arguments()
+                shown = {name: real(held) for name, held in kwargs.items()}
+                bound = self.signature.bind_partial(*map(real, args), **shown).arguments
+            arguments = self._filled({name: held for name, held in bound.items() if name not in self.given})
+            shown_as = Arguments(arguments.args, arguments.kwargs, _as_shown(arguments, example.place))
+            return Made(self._call(arguments), shown_as, example.calls)
+        except (Exception, SystemExit):  # documentation may be older than the code
+            return None
+
+    def guessed(self) -> Iterator[Made]:
+        """From names and annotations, then with the changes that the errors suggest."""
+        first = self._guesses()
+        if first is None:
+            return
+        stack = [(first, 0)]
+        seen: set[str] = set()
+        deadline = time.monotonic() + _BUDGET_S
+        while stack and len(seen) < _MOST_TRIES and time.monotonic() < deadline:
+            values, depth = stack.pop()
+            if (key := repr(sorted(values.items()))) in seen:
+                continue
+            seen.add(key)
+            made, changes = self._try(values)
+            if made is not None:
+                yield made
+            elif depth < _DEEPEST:
+                stack += [({**values, **change}, depth + 1) for change in reversed(changes)]
+
+    def _guesses(self) -> Values | None:
+        parameters = [self.signature.parameters[name] for name in unfilled(self.signature, self.given)]
+        values = {each.name: assumed_value(self.function, each) for each in parameters}
+        if UNKNOWN in values.values():
+            with _quiet(self.constructing):  # parts of the model may be made
+                values = {each.name: guessed_value(self.function, each) for each in parameters}
+        return None if UNKNOWN in values.values() else values
+
+    def _try(self, values: Values) -> tuple[Made | None, list[Values]]:
+        arguments = self._filled(values)
+        try:
+            return Made(self._call(arguments), arguments), []
+        except HopelessError:
+            raise
+        except (Exception, SystemExit) as error:
+            return None, revisions(error, self.function, {**without_pretrained(self.signature, self.given), **values})
+
+    def _filled(self, values: Mapping[str, object]) -> Arguments:
+        return filled(self.signature, self.given, values)
+
+    def _call(self, arguments: Arguments) -> object:
+        try:
+            with _quiet(self.constructing) as printed:
+                made = self.function(*arguments.args, **arguments.kwargs)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, ImportError) or is_out_of_memory(error):
+                raise HopelessError(error, arguments) from error
+            if not _needs_values(error):
+                raise
+            with _quiet(unwritten_remembered) as printed:
+                made = self.function(*arguments.args, **arguments.kwargs)
+        print(printed.getvalue(), end="")
+        return made
+
+
+@contextmanager
+def _quiet(constructing: Constructing = nullcontext) -> Iterator[io.StringIO]:
+    """What a constructor prints counts once, when it succeeded."""
+    with redirect_stdout(io.StringIO()) as printed, constructing():
+        yield printed
+
+
+def _needs_values(error: BaseException) -> bool:
+    """Whether it failed for want of the values that weights do not have on the meta device."""
+    return re.search(r"\bmeta\b|values are not there", str(error)) is not None
+
+
+def _as_shown(arguments: Arguments, place: str) -> tuple[str, ...]:
+    """One line for all: an example's arguments belong together."""
+    return (f"{arguments.shown()} (constructor arguments, as in {place}; --init NAME=...)",)
