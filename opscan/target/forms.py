@@ -31,7 +31,7 @@ _FURTHEST = {"S": 512, "L": 512, "D": 64, "T": 512}  # every size up to here is 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A shape whose letters are axes, and the dtype, bound and value that InputSpec has.
+    """A shape whose letters are axes, and the dtype, bound, value and values that InputSpec has.
 
     A value may be an axis too: the lengths of sequences are the size of T.
     """
@@ -40,6 +40,7 @@ class Form:
     dtype: str = "float32"
     bound: int | None = None
     value: int | str | None = None
+    values: tuple[tuple[int, int], ...] = ()
 
     def at(self, sizes: Mapping[str, int], batch: int = BATCH) -> InputSpec:
         """The input with each axis at its size, for a batch of another size than BATCH."""
@@ -48,7 +49,7 @@ class Form:
         dims = [batch if dim == BATCH and (square or n == place) else dim for n, dim in enumerate(self.dims)]
         shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in dims)
         value = sizes[self.value] if isinstance(self.value, str) else self.value
-        return InputSpec(shape, self.dtype, self.bound, value=value)
+        return InputSpec(shape, self.dtype, self.bound, value=value, values=self.values)
 
     @property
     def width(self) -> int:

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from opscan.target.build import Target
+from opscan.target.configs import Configs, configs_of
 from opscan.target.forms import BATCH, Form
-from opscan.target.layers import starts_with_linear
+from opscan.target.layers import LayerForm, model_forms, starts_with_linear
+from opscan.target.modalities import image_size
 
 _IMAGE_SIZES = ("image_size", "img_size", "input_size")
 _CHANNELS = ("num_channels", "in_channels", "in_chans", "channels")
@@ -24,7 +26,8 @@ class Hints:
     """`sizes` has the first size to try for an axis, `images` forms of the images a model without convolutions takes.
 
     `widths` are the whole numbers the model was made with, by name, where one may be the input's number of features.
-    `is_graph` says that the other parameters speak of nodes, of which there are `batch`.
+    `is_graph` says that the other parameters speak of nodes, of which there are `batch`. `optional` are the parameters
+    that nobody gave and that may be left out, `layers` the forms the model's layers take.
     """
 
     batch: int = BATCH
@@ -32,13 +35,20 @@ class Hints:
     images: tuple[Form, ...] = ()
     widths: Mapping[str, int] = field(default_factory=dict)
     is_graph: bool = False
+    configs: Configs = ()
+    optional: tuple[str, ...] = ()
+    layers: tuple[LayerForm, ...] = ()
 
 
-def hints_for(target: Target, names: frozenset[str], given: Mapping[str, object]) -> Hints:
+def hints_for(
+    target: Target, names: frozenset[str], given: Mapping[str, object], optional: tuple[str, ...] = ()
+) -> Hints:
     """The hints for a target whose parameters have these names, `given` those that have a value already."""
     model = target.model
     sources = [] if model is None else list(_sources(target, model))
-    channels, *extent = _image(sources)
+    configs = configs_of(model)
+    channels, *extent = _image(sources) if not configs else image_size(configs)
+    channels, *extent = (channels, *extent) if extent else _image(sources)
     sizes = _axes_of_image(extent)
     batch, others = _given_sizes(given)
     is_graph = "edge_index" in names
@@ -51,6 +61,9 @@ def hints_for(target: Target, names: frozenset[str], given: Mapping[str, object]
         images=() if model is None else _images(model, channels, extent),
         widths=widths if model is not None and (is_graph or starts_with_linear(model)) else {},
         is_graph=is_graph,
+        configs=configs,
+        optional=optional,
+        layers=() if model is None else model_forms(model),
     )
 
 

@@ -1,17 +1,19 @@
 """The inputs a target is called with: what `--input`, `--inputs` and the Python API give, as tensors.
 
-    --input WORD   WORD = [NAME=][DTYPE:]SHAPE[<BOUND or =VALUE]
+    --input WORD   WORD = [NAME=][DTYPE:]SHAPE[<BOUND or =VALUES]
 
-    2x3x32x32   float16:2x3   'ids=int64:2x16<1000'   lengths=int64:2=16   t=int64:scalar=0
+    2x3x32x32   float16:2x3   'ids=int64:2x16<1000'   lengths=int64:2=16   ids=int64:2x8=9*7,2   t=int64:scalar=0
 
 SHAPE is sizes joined by x, or the word `scalar`. DTYPE is float32 if left out. Integers count up from 0 and start
-again at BOUND (2 if left out), or are all VALUE; booleans alternate. A word with NAME is a keyword argument, the
-others are positional.
+again at BOUND (2 if left out), or are VALUES: one or several joined by commas, V*COUNT for V so many times, from the
+front again when they are used up. Booleans alternate. A word with NAME is a keyword argument, the others are
+positional.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 import re
 import shlex
@@ -33,34 +35,46 @@ DTYPES = {
     )
 }
 GRAMMAR = (
-    "Write [NAME=][DTYPE:]SHAPE[<BOUND or =VALUE], for example 2x3x32x32, 'ids=int64:2x16<1000' or lengths=int64:2=16."
+    "Write [NAME=][DTYPE:]SHAPE[<BOUND or =VALUES], for example 2x3x32x32, 'ids=int64:2x16<1000', lengths=int64:2=16"
+    " or ids=int64:2x8=9*7,2."
 )
 DEFAULT_BOUND = 2
 
 _WORD = re.compile(
     r"(?:(?P<name>[^\W\d]\w*)=)?(?:(?P<dtype>\w+):)?(?P<shape>scalar|\d+(?:x\d+)*)"
-    r"(?:<(?P<bound>\d+)|=(?P<value>-?\d+))?"
+    r"(?:<(?P<bound>\d+)|=(?P<values>-?\d+(?:\*\d+)?(?:,-?\d+(?:\*\d+)?)*))?"
 )
 _PLAIN_WORDS = {"true": True, "false": False, "none": None}
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """One tensor: `shape` in elements; an integer one counts below `bound` (None: the default) or is all `value`."""
+    """One tensor: `shape` in elements; an integer one counts below `bound` (None: the default), or has values.
+
+    It is all `value`, or the `values` in order, each so many times, and again from the front.
+    """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
     bound: int | None = None
     name: str | None = None
     value: int | None = None
+    values: tuple[tuple[int, int], ...] = ()
 
     def __str__(self) -> str:
         """The word that `parse_input` reads back."""
         name = f"{self.name}=" if self.name else ""
         dtype = "" if self.dtype == "float32" else f"{self.dtype}:"
         bound = "" if self.bound is None else f"<{self.bound}"
-        value = "" if self.value is None else f"={self.value}"
-        return f"{name}{dtype}{shown_shape(self.shape)}{bound}{value}"
+        values = f"={self.shown_values}" if self.shown_values else ""
+        return f"{name}{dtype}{shown_shape(self.shape)}{bound}{values}"
+
+    @property
+    def shown_values(self) -> str:
+        """`16`, `9*7,2`, or nothing."""
+        if self.value is not None:
+            return str(self.value)
+        return ",".join(str(value) if count == 1 else f"{value}*{count}" for value, count in self.values)
 
     @property
     def is_integer(self) -> bool:
@@ -97,22 +111,35 @@ def parse_input(text: str) -> InputSpec:
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r} in {text!r}", "--input", f"Use one of: {', '.join(DTYPES)}.")
     shape = () if match["shape"] == "scalar" else tuple(map(int, match["shape"].split("x")))
-    bound, value = (int(match[group]) if match[group] else None for group in ("bound", "value"))
-    spec = InputSpec(shape, dtype, bound, match["name"], value)
+    bound = int(match["bound"]) if match["bound"] else None
+    values = _parse_values(match["values"] or "")
+    is_one = len(values) == 1 and values[0][1] == 1
+    spec = InputSpec(
+        shape, dtype, bound, match["name"], values[0][0] if is_one else None, () if is_one else values
+    )
     _check_range(spec, text)
     return spec
 
 
+def _parse_values(text: str) -> tuple[tuple[int, int], ...]:
+    """`9*7,2` is ((9, 7), (2, 1))."""
+    words = [word.partition("*") for word in text.split(",") if word]
+    return tuple((int(value), int(count) if count else 1) for value, _, count in words)
+
+
 def _check_range(spec: InputSpec, text: str) -> None:
-    if spec.bound is None and spec.value is None:
+    numbers = [value for value, _ in spec.values] if spec.value is None else [spec.value]
+    if spec.bound is None and not numbers:
         return
     what = "value" if spec.bound is None else "bound"
     if not spec.is_integer:
         raise InputError(f"only integers take a {what}, not {spec.dtype}: {text!r}", "--input", GRAMMAR)
     range_ = torch.iinfo(DTYPES[spec.dtype])
-    number, least = (spec.value, range_.min) if spec.bound is None else (spec.bound, 1)
-    if number is not None and not least <= number <= range_.max:
+    least, numbers = (range_.min, numbers) if spec.bound is None else (1, [spec.bound])
+    if not all(least <= number <= range_.max for number in numbers):
         raise InputError(f"the {what} in {text!r} is not between {least} and {range_.max}", "--input", GRAMMAR)
+    if spec.values and not all(count for _, count in spec.values):
+        raise InputError(f"a value in {text!r} stands no time at all", "--input", GRAMMAR)
 
 
 def make_inputs(specs: Iterable[InputSpec]) -> Inputs:
@@ -126,7 +153,7 @@ def make_inputs(specs: Iterable[InputSpec]) -> Inputs:
         raise InputError(f"the input {min(twice)!r} is given twice", "--input", "Give each name once.")
     args = tuple(_tensor(spec) for spec in specs if not spec.name)
     kwargs: dict[str, object] = {spec.name: _tensor(spec) for spec in specs if spec.name}
-    guessed = [spec for spec in specs if spec.is_integer and spec.bound is None and spec.value is None]
+    guessed = [spec for spec in specs if spec.is_integer and spec.bound is None and not spec.shown_values]
     notes = tuple(f"{spec}: values 0 and 1 (assumed; --input {shlex.quote(f'{spec}<N')})" for spec in guessed)
     return Inputs(args, kwargs, notes)
 
@@ -137,7 +164,12 @@ def _tensor(spec: InputSpec) -> torch.Tensor:
         return torch.empty(spec.shape, dtype=dtype, device="meta")
     if spec.value is not None:
         return torch.full(spec.shape, spec.value, dtype=dtype, device="cpu")
-    counted = torch.arange(math.prod(spec.shape), device="cpu")
+    size = math.prod(spec.shape)
+    if spec.values:
+        listed = itertools.chain.from_iterable(itertools.repeat(value, count) for value, count in spec.values)
+        once = torch.tensor(list(itertools.islice(listed, size)), dtype=dtype, device="cpu")
+        return once.repeat(-(-size // max(len(once), 1)))[:size].reshape(spec.shape)
+    counted = torch.arange(size, device="cpu")
     values = counted % 2 == 0 if dtype == torch.bool else counted % (spec.bound or DEFAULT_BOUND)
     return values.to(dtype).reshape(spec.shape)
 

@@ -51,10 +51,30 @@ def ways_to_call(target: Target, given: Inputs) -> tuple[Slots, ...]:
     if any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters):
         several = (Slot("input1"), Slot("input2"))
         return (*required, several[0]), (*required, *several), required
-    optional = [Slot(parameter.name, keyword=True) for parameter in parameters if not _is_required(parameter)]
-    main = [slot for slot in optional if slot.name in _MAIN_OPTIONAL]
-    ways = [required, (*required, *optional[:1]), (*required, *main[:1]), (*required, *main)]
+    optional = [Slot(name, keyword=True) for name in optional_of(target, given)]
+    main = [slot for slot in optional if slot.name in (_main_input(target), *_MAIN_OPTIONAL)]
+    main.sort(key=lambda slot: slot.name != _main_input(target))
+    first = [] if required else [(main[0],)] if main else []
+    ways = [*first, required, (*required, *optional[:1]), (*required, *main[:1]), (*required, *main)]
     return tuple(dict.fromkeys(ways))
+
+
+def optional_of(target: Target, given: Inputs) -> tuple[str, ...]:
+    """The names of the parameters that may be left out, and were."""
+    there = given_by_name(target, given)
+    return tuple(
+        parameter.name
+        for parameter in _parameters(target)
+        if not _is_required(parameter)
+        and parameter.name not in there
+        and parameter.kind is not Parameter.VAR_POSITIONAL
+    )
+
+
+def _main_input(target: Target) -> str:
+    """What the model says its main input is called, as those of transformers do; or nothing."""
+    name = getattr(target.model, "main_input_name", "")
+    return name if isinstance(name, str) else ""
 
 
 def names_of(target: Target) -> tuple[str, ...]:

@@ -23,8 +23,7 @@ from opscan.target.build import Target
 from opscan.target.failure import Failure, failure_of, fatal_among, unsolved
 from opscan.target.hints import hints_for
 from opscan.target.inputs import Inputs, InputSpec, flag, make_inputs, shown_shape
-from opscan.target.layers import model_forms
-from opscan.target.slots import Slot, given_by_name, names_of, ways_to_call
+from opscan.target.slots import Slot, given_by_name, names_of, optional_of, ways_to_call
 from opscan.target.trials import Trial, first_trials, next_trials
 
 Attempt = Callable[[tuple[object, ...], dict[str, object]], object]
@@ -71,8 +70,8 @@ def solve_inputs(target: Target, attempt: Attempt, given: Inputs | None = None, 
     ways = ways_to_call(target, given)
     if target.model is None or (ways == ((),) and (given.args or given.kwargs)):
         return given
-    hints = hints_for(target, frozenset(names_of(target)), given_by_name(target, given))
-    trials = first_trials(ways, model_forms(target.model), hints)
+    hints = hints_for(target, frozenset(names_of(target)), given_by_name(target, given), optional_of(target, given))
+    trials = first_trials(ways, hints)
     search = _Search(
         lambda args, kwargs: attempt((*given.args, *args), {**given.kwargs, **kwargs}), time.monotonic() + budget_s
     )
@@ -104,7 +103,8 @@ def _first_that_runs(search: _Search, trials: Iterator[Trial]) -> Trial | None:
             if error is None:
                 return trial
             if depth < _DEEPEST:
-                stack += [(each, depth + 1) for each in reversed(next_trials(trial, error, arguments))]
+                found = next_trials(trial, error, arguments)
+                stack += [(each, depth + (len(each.slots) == len(trial.slots))) for each in reversed(found)]
     return search.doubtful
 
 
@@ -142,5 +142,5 @@ def _assumptions(trial: Trial) -> tuple[str, ...]:
 
 def _assumption(slot: Slot, spec: InputSpec) -> str:
     values = "" if spec.bound is None else f", values below {spec.bound}"
-    values += "" if spec.value is None else f", all {spec.value}"
+    values += f", all {spec.value}" if spec.value is not None else f", {spec.shown_values}" if spec.values else ""
     return f"{slot.name} = {spec.dtype} {shown_shape(spec.shape)}{values} (input, assumed; {flag(spec)})"
