@@ -111,7 +111,8 @@ def scan_target(
         kwargs = dict(inputs.kwargs)
         loss_target = kwargs.pop(TARGET_NAME, None)
         inputs = replace(inputs, kwargs=kwargs)
-    finding = partial(find_inputs, given=inputs, attempting=attempting, configured=configured)
+    wants_loss = mode == "train" and loss is None
+    finding = partial(find_inputs, given=inputs, attempting=attempting, configured=configured, with_loss=wants_loss)
     with unchanged_process():
         target, inputs = fit(target, partial(settling, make_model=making), finding)
     run_forward = attempting(target.call)

@@ -36,6 +36,12 @@ class Arguments:
         return ", ".join([_shown_value(value) for value in self.args] + named)
 
 
+def _shown_value(value: object) -> str:
+    """A literal as it is written; of an object that shows itself at length, as a configuration does, only its type."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN and "\n" not in text else f"{type(value).__name__}(...)"
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What the user gave: in the target's parentheses, and with --init."""
@@ -140,11 +146,6 @@ def _assumption(name: str, value: object) -> str:
         return f"{name}={value!r} (constructor argument, assumed; --init {name}=...)"
     made = value.__name__ if isinstance(value, type) else f"{type(value).__name__}()"
     return f"{name}={made} (constructor argument, assumed; write a factory to give another: mod:make_model)"
-
-
-def _shown_value(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN and "\n" not in text else f"{type(value).__name__}(...)"
 
 
 def _how_to_give(parameter: inspect.Parameter) -> str:

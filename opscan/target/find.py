@@ -23,15 +23,20 @@ from opscan.target.stepping import Attempting, Stepping, solve_step
 
 
 def find_inputs(
-    settled: Settled, given: Inputs | None, attempting: Attempting, configured: Sequence[InputRule] = ()
+    settled: Settled,
+    given: Inputs | None,
+    attempting: Attempting,
+    configured: Sequence[InputRule] = (),
+    with_loss: bool = False,
 ) -> Inputs:
     """The arguments to call the target with.
 
     `attempting` makes a function that runs a call on meta. `configured` are the inputs of [tool.opscan.inputs]. What is
-    offered counts where nothing is given; whatever is missing then is solved for. Raises InputError when nothing runs,
+    offered counts where nothing is given; whatever is missing then is solved for, and `with_loss` labels as well for a
+    model that computes its own loss. Raises InputError when nothing runs,
     and when inputs of the user's own do not.
     """
-    finder = _Finder(settled, attempting)
+    finder = _Finder(settled, attempting, with_loss)
     if given is not None and (given.args or given.kwargs):
         return finder.from_given(given)
     for offer in offers_of(settled.target, configured):
@@ -48,12 +53,13 @@ class _Finder:
 
     settled: Settled
     attempting: Attempting
+    with_loss: bool
     notes: list[str] = field(default_factory=list)
 
     def from_given(self, given: Inputs) -> Inputs:
         stepping = self.settled.stepping
         if stepping is None:
-            return solve_inputs(self.settled.target, self.attempting(self.settled.target.call), given)
+            return self._completed(given)
         whole = _whole(given, stepping, self.settled.roles)
         if whole is not None and stepping.criterion is None:
             return replace(given, args=(), kwargs=whole)
@@ -102,7 +108,11 @@ class _Finder:
         shown = shown_inputs(target, self.attempting(target.call))
         if shown is not None:
             return shown
-        return solve_inputs(target, self.attempting(target.call), None)
+        return self._completed(None)
+
+    def _completed(self, given: Inputs | None) -> Inputs:
+        target = self.settled.target
+        return solve_inputs(target, self.attempting(target.call), given, with_loss=self.with_loss)
 
     def _stepped(self, stepping: Stepping, given: Mapping[str, object], offered: Inputs | None) -> Inputs:
         return solve_step(stepping, self.attempting, given, offered)

@@ -26,7 +26,7 @@ class Hints:
     """`sizes` has the first size to try for an axis, `images` forms of the images a model without convolutions takes.
 
     `widths` are the whole numbers the model was made with, by name, where one may be the input's number of features.
-    `is_graph` says that the other parameters speak of nodes, of which there are `batch`. `optional` are the parameters
+    `is_graph` says that the other parameters speak of nodes, of which there are `batch`. `names` are all parameters, `optional` those
     that nobody gave and that may be left out, `layers` the forms the model's layers take.
     """
 
@@ -35,6 +35,7 @@ class Hints:
     images: tuple[Form, ...] = ()
     widths: Mapping[str, int] = field(default_factory=dict)
     is_graph: bool = False
+    names: frozenset[str] = frozenset()
     configs: Configs = ()
     optional: tuple[str, ...] = ()
     layers: tuple[LayerForm, ...] = ()
@@ -61,6 +62,7 @@ def hints_for(
         images=() if model is None else _images(model, channels, extent),
         widths=widths if model is not None and (is_graph or starts_with_linear(model)) else {},
         is_graph=is_graph,
+        names=names,
         configs=configs,
         optional=optional,
         layers=() if model is None else model_forms(model),

@@ -114,9 +114,7 @@ def parse_input(text: str) -> InputSpec:
     bound = int(match["bound"]) if match["bound"] else None
     values = _parse_values(match["values"] or "")
     is_one = len(values) == 1 and values[0][1] == 1
-    spec = InputSpec(
-        shape, dtype, bound, match["name"], values[0][0] if is_one else None, () if is_one else values
-    )
+    spec = InputSpec(shape, dtype, bound, match["name"], values[0][0] if is_one else None, () if is_one else values)
     _check_range(spec, text)
     return spec
 

@@ -37,7 +37,7 @@ class _Step:
     @property
     def passes_on(self) -> bool:
         """Whether it hands on `*args` or `**kwargs` as they came: a decorator's wrapper, or Module.__call__."""
-        return "*args" in self.text or "**kwargs" in self.text
+        return re.search(r"\*\w+,\s*\*\*\w+", self.text) is not None
 
     def is_none(self, name: str) -> bool:
         return name in self.frame.f_locals and self.frame.f_locals[name] is None
@@ -51,7 +51,14 @@ def missing_arguments(error: BaseException, optional: Collection[str]) -> list[s
     steps = list(_steps(error.__traceback__))
     said = re.findall(r"\w+", message)
     followed = [name for name in _followed(steps, said) if name in optional]
-    return list(dict.fromkeys([*followed, *(name for name in said if name in optional)]))
+    found = followed or [name for name in said if name in optional]
+    return [name for name in dict.fromkeys(found) if name not in _instead_of(found, said)]
+
+
+def _instead_of(found: list[str], said: list[str]) -> set[str]:
+    """The `inputs_embeds` that could be given instead of `input_ids`, which are simpler."""
+    ids = (name for name in (*found, *said) if name.endswith("input_ids"))
+    return {name.replace("input_ids", "inputs_embeds") for name in ids}
 
 
 def _steps(trace: TracebackType | None) -> Iterator[_Step]:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from opscan.target.configs import Configs, number, numbers
 from opscan.target.forms import BATCH, Form
 
 _TEXT, _DECODER, _IMAGE, _SOUND = "text language llm", "decoder text generator", "vision image backbone", "audio speech"
+_GRIDS = r"(\w+_)?grid_(thw|hws?)|spatial_shapes|tgt_sizes"
 _Maker = Callable[[str, Configs], list[Form]]
 
 
-def config_forms(name: str, configs: Configs) -> tuple[Form, ...]:
-    """The forms the configuration suggests for a parameter of this name, the likeliest first; often none."""
+def config_forms(name: str, configs: Configs, others: Collection[str] = ()) -> tuple[Form, ...]:
+    """The forms the configuration suggests for a parameter of this name beside `others`, the likeliest first."""
     if not configs:
         return ()
-    makers = (maker for pattern, maker in _MAKERS if re.fullmatch(pattern, name))
-    return tuple(form for maker in makers for form in maker(name, configs) if 0 not in form.dims)
+    makers = [maker for pattern, maker in _MAKERS if re.fullmatch(pattern, name)]
+    forms = [form for maker in makers for form in maker(name, configs) if 0 not in form.dims]
+    if _has_grid(others) and (name == "hidden_states" or _images in makers):
+        forms = [*_flat(configs), *forms]
+    return tuple(forms)
+
+
+def _has_grid(names: Collection[str]) -> bool:
+    """Whether images come as the patches of all of them in one row, and a grid says which belong to which."""
+    return any(re.fullmatch(_GRIDS, name) for name in names)
 
 
 def image_size(configs: Configs) -> tuple[int, ...]:
@@ -50,7 +59,9 @@ def _images(name: str, configs: Configs) -> list[Form]:
     square = Form((BATCH, channels, *sides))
     frames = number(configs, "num_frames n_frames max_num_frames frames_per_clip", _IMAGE)
     clip = Form((BATCH, frames or 4, channels, *sides))
-    return [clip, square] if frames or "video" in name else [square, Form((BATCH, 1, channels, *sides)), *_flat(configs)]
+    return (
+        [clip, square] if frames or "video" in name else [square, Form((BATCH, 1, channels, *sides)), *_flat(configs)]
+    )
 
 
 def _flat(configs: Configs) -> list[Form]:
@@ -94,7 +105,11 @@ def _samples(name: str, configs: Configs) -> list[Form]:
     channels = number(configs, "audio_channels num_audio_channels", _SOUND)
     wave = [Form((BATCH, channels, 16000))] if channels else []
     bands = number(configs, "num_mel_bins", _SOUND)
-    return [*wave, *(_features(name, configs) if bands else []), *([] if bands or wave else [Form((BATCH, 16000))])]
+    return [
+        *wave,
+        *(_features(name, configs) if bands else []),
+        *([] if bands or wave else [Form((BATCH, 16000)), Form((BATCH, 1, 16000))]),
+    ]
 
 
 def _past(name: str, configs: Configs) -> list[Form]:
@@ -160,7 +175,7 @@ _MAKERS: tuple[tuple[str, _Maker], ...] = (
     (r"input_ids|decoder_input_ids|(text_)?(input_)?tokens|(\w+_)?input_ids(_\w+)?", _ids),
     (r"(?!input|decoder_input)\w+_ids", _other_ids),
     (r"(\w+_)?pixel_values(_\w+)?|images?|videos?", _images),
-    (r"(image|video)_grid_(thw|hws?)|spatial_shapes|tgt_sizes", _grid),
+    (_GRIDS, _grid),
     (r"image_sizes|original_sizes|target_sizes", _image_sizes),
     (r"pixel_mask", _pixel_mask),
     (r"(audio_|speech_)?(input_features|features)|(audio|speech)_values", _features),

@@ -59,16 +59,16 @@ def ways_to_call(target: Target, given: Inputs) -> tuple[Slots, ...]:
     return tuple(dict.fromkeys(ways))
 
 
-def optional_of(target: Target, given: Inputs) -> tuple[str, ...]:
-    """The names of the parameters that may be left out, and were."""
+def optional_of(target: Target, given: Inputs) -> dict[str, object]:
+    """The names of the parameters that may be left out, and were, with their annotations."""
     there = given_by_name(target, given)
-    return tuple(
-        parameter.name
+    return {
+        parameter.name: parameter.annotation
         for parameter in _parameters(target)
         if not _is_required(parameter)
         and parameter.name not in there
         and parameter.kind is not Parameter.VAR_POSITIONAL
-    )
+    }
 
 
 def _main_input(target: Target) -> str:

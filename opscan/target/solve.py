@@ -23,6 +23,7 @@ from opscan.target.build import Target
 from opscan.target.failure import Failure, failure_of, fatal_among, unsolved
 from opscan.target.hints import hints_for
 from opscan.target.inputs import Inputs, InputSpec, flag, make_inputs, shown_shape
+from opscan.target.labels import has_loss, label_names, labelled, may_have_loss
 from opscan.target.slots import Slot, given_by_name, names_of, optional_of, ways_to_call
 from opscan.target.trials import Trial, first_trials, next_trials
 
@@ -31,6 +32,7 @@ Attempt = Callable[[tuple[object, ...], dict[str, object]], object]
 _DEEPEST = 6  # how many clues are followed, one from the other
 _ENOUGH_NO_TENSOR = 8  # trials, with something that is no tensor asked for in one of them
 _ENOUGH_ALIKE = 40  # trials that all failed alike, or among them a bug in the forward: no shape will help
+_ENOUGH_LABELLED, _MOST_MENDED = 8, 2  # trials made for a loss, and of those that one failure suggests
 _ENOUGH_BETTER = 24  # trials made in the hope of a better input than a doubtful one
 
 
@@ -48,6 +50,7 @@ class _Search:
     failures: dict[str, Failure] = field(default_factory=dict)
     doubtful: Trial | None = None
     doubtful_at: int = 0
+    output: object = None
 
     def is_over(self) -> bool:
         if self.doubtful is not None and len(self.tried) > self.doubtful_at + _ENOUGH_BETTER:
@@ -55,36 +58,47 @@ class _Search:
         fatal = fatal_among(list(self.failures.values()))
         if fatal and len(self.tried) >= (_ENOUGH_NO_TENSOR if fatal.no_tensor else _ENOUGH_ALIKE):
             return True
-        return bool(self.tried) and time.monotonic() > self.deadline
+        return bool(self.tried) and time.process_time() > self.deadline
 
 
-def solve_inputs(target: Target, attempt: Attempt, given: Inputs | None = None, budget_s: float = 10.0) -> Inputs:
+def solve_inputs(
+    target: Target, attempt: Attempt, given: Inputs | None = None, budget_s: float = 10.0, with_loss: bool = True
+) -> Inputs:
     """Find inputs the target's forward runs on, besides those that are `given`.
+
+    A model that takes labels, and returns a loss if it has them, gets them too, unless `with_loss` is False.
 
     `attempt(args, kwargs)` runs it and raises what it raises. If it returns the output, a batch that came out longer
     than it went in is doubted, and a better size looked for. It is called up to some thousand times, so it has to leave
     the model as it was; and not at all if nothing is left to be found: the given inputs are then returned unchanged.
-    Raises InputError if nothing runs within `budget_s` seconds, or if the forward itself fails.
+    Raises InputError if nothing runs within `budget_s` seconds of this process's time, so that a busy machine finds what
+    an idle one does, or if the forward itself fails.
     """
     given = given or Inputs()
     ways = ways_to_call(target, given)
-    if target.model is None or (ways == ((),) and (given.args or given.kwargs)):
+    labels = label_names(optional_of(target, given)) if with_loss and target.call is target.model else ()
+    if target.model is None or (ways == ((),) and (given.args or given.kwargs) and not labels):
         return given
-    hints = hints_for(target, frozenset(names_of(target)), given_by_name(target, given), optional_of(target, given))
+    hints = hints_for(
+        target, frozenset(names_of(target)), given_by_name(target, given), tuple(optional_of(target, given))
+    )
     trials = first_trials(ways, hints)
     search = _Search(
-        lambda args, kwargs: attempt((*given.args, *args), {**given.kwargs, **kwargs}), time.monotonic() + budget_s
+        lambda args, kwargs: attempt((*given.args, *args), {**given.kwargs, **kwargs}), time.process_time() + budget_s
     )
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # the user's forward may print at every trial
         warnings.simplefilter("ignore")
         solved = _first_that_runs(search, trials)
+        lost: tuple[str, ...] = ()
+        if solved is not None and labels and may_have_loss(search.output) and not has_loss(search.output):
+            solved, lost = _with_loss(search, solved, labels)
     if solved is None:
         raise unsolved(target, max(ways, key=len), list(search.tried), list(search.failures.values()))
     made = make_inputs(solved.specs)
     return Inputs(
         (*given.args, *made.args),
         {**given.kwargs, **made.kwargs},
-        (*given.assumptions, *_assumptions(solved)),
+        (*given.assumptions, *_assumptions(solved), *lost),
         assumed=bool(solved.slots),
     )
 
@@ -108,12 +122,30 @@ def _first_that_runs(search: _Search, trials: Iterator[Trial]) -> Trial | None:
     return search.doubtful
 
 
+def _with_loss(search: _Search, solved: Trial, labels: tuple[str, ...]) -> tuple[Trial, tuple[str, ...]]:
+    """The trial with labels that bring the model's own loss; where a few tries find none, as it was, and a line on it."""
+    stack = list(reversed(list(labelled(solved, search.output, labels))))
+    most = len(search.tried) + _ENOUGH_LABELLED
+    while stack and len(search.tried) < most and time.process_time() < search.deadline:
+        trial = stack.pop()
+        if trial.specs in search.tried:
+            continue
+        arguments, error = _run(search, trial)
+        if error is None and has_loss(search.output):
+            return trial, ()
+        if error is not None:
+            stack += reversed(next_trials(trial, error, arguments)[:_MOST_MENDED])
+    said = f"{', '.join(labels)}: none found that the model returns a loss for (--input {labels[0]}=...)"
+    return solved, (said,)
+
+
 def _run(search: _Search, trial: Trial) -> tuple[tuple[object, ...], BaseException | None]:
     """Try one call; the arguments in the order of its slots, and the error if there was one."""
     search.tried[trial.specs] = None
     made = make_inputs(trial.specs)
     try:
-        _check_batch(search.attempt(made.args, made.kwargs), trial)
+        search.output = search.attempt(made.args, made.kwargs)
+        _check_batch(search.output, trial)
     except _LongBatchError as error:
         search.doubtful, search.doubtful_at = search.doubtful or trial, search.doubtful_at or len(search.tried)
         return (), error

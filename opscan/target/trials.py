@@ -123,7 +123,7 @@ def _completed(trial: Trial, error: BaseException) -> list[Trial]:
 
 def all_forms(name: str, hints: Hints) -> tuple[Form, ...]:
     """The forms a parameter of this name may have: by the configuration, then by its name and the layers."""
-    known = (*config_forms(name, hints.configs), *parameter_forms(name, hints.layers, hints))
+    known = (*config_forms(name, hints.configs, hints.names), *parameter_forms(name, hints.layers, hints))
     return tuple(dict.fromkeys(known))
 
 
