@@ -64,12 +64,19 @@ def _find_name(func: Any) -> str:
 OnCall = Callable[[str, tuple[Any, ...], Mapping[str, Any]], AbstractContextManager[None]]
 
 
-class PublicNames(TorchFunctionMode):
-    """Tells `on_call(name, args, kwargs)` of every outermost public call; what it returns surrounds the call."""
+Surrounding = Callable[[], AbstractContextManager[object]]
 
-    def __init__(self, on_call: OnCall | None = None) -> None:
+
+class PublicNames(TorchFunctionMode):
+    """Tells `on_call(name, args, kwargs)` of every outermost public call; what it returns surrounds the call.
+
+    What `before_backward` returns surrounds a backward that a step runs itself.
+    """
+
+    def __init__(self, on_call: OnCall | None = None, before_backward: Surrounding = nullcontext) -> None:
         super().__init__()
         self.on_call = on_call or (lambda name, args, kwargs: nullcontext())
+        self.before_backward = before_backward
         self.ran_backward = False  # a step differentiated its own loss; autograd.grad may be part of a forward
 
     def __torch_function__(
@@ -79,9 +86,14 @@ class PublicNames(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         name = public_name(func)
         if name in _DIFFERENTIATES:
-            self.ran_backward = True
+            return self._differentiate(func, name, args, kwargs or {})
         with self.on_call(name, args, kwargs or {}):
             return func(*args, **(kwargs or {}))
+
+    def _differentiate(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        self.ran_backward = True
+        with self.before_backward(), self.on_call(name, args, kwargs):
+            return func(*args, **kwargs)
 
     @contextmanager
     def nested(self, names: Iterable[str]) -> Iterator[None]:
@@ -120,8 +132,8 @@ class PublicCalls(PublicNames):
     leaves, one each, because autograd refuses meta gradients for tensors elsewhere.
     """
 
-    def __init__(self, on_call: OnCall | None = None) -> None:
-        super().__init__(on_call)
+    def __init__(self, on_call: OnCall | None = None, before_backward: Surrounding = nullcontext) -> None:
+        super().__init__(on_call, before_backward)
         self._stand_ins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __torch_function__(
@@ -135,7 +147,7 @@ class PublicCalls(PublicNames):
         if name in _SAME_TENSOR:
             return args[0]
         if name in _DIFFERENTIATES:
-            self.ran_backward = True
+            return self._differentiate(func, name, *self._settled(name, args, dict(kwargs or {})))
         if name in _VALUES_OF and args[0].is_meta:
             return _values_of(name, *args)
         if name == "torch.empty_like" and args[0].is_meta and sys._getframe(1).f_code.co_name == _MOVES_IN_KERAS:

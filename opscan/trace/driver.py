@@ -12,6 +12,7 @@ from torch import nn
 
 from opscan.blame import one_line, user_line
 from opscan.errors import TraceError
+from opscan.trace.autocast import Autocast, Casting, on_target
 from opscan.trace.borrow import StandIn, Twins, borrowed, meta_or_known
 from opscan.trace.calls import PublicCalls
 from opscan.trace.functions import functions_heard
@@ -30,8 +31,8 @@ Loss = Callable[..., Any]
 
 
 @contextmanager
-def constructing() -> Iterator[None]:
-    """Build modules without memory for their weights, each remembering the user's line that built it.
+def constructing(device: str = "cuda") -> Iterator[None]:
+    """Build modules for a device without memory for their weights, each remembering the user's line that built it.
 
     They also remember which of their parameters and buffers nothing initialises.
 
@@ -41,6 +42,7 @@ def constructing() -> Iterator[None]:
         unchanged_process(),
         dynamo_spared(),
         recorded_construction(),
+        on_target(device),
         PublicCalls(),
         Values(_refuse_to_invent),
         unwritten_remembered(on_meta=True),
@@ -52,16 +54,20 @@ def _refuse_to_invent(op: Any) -> None:
     raise RuntimeError(f"{op}: the values are not there while a model is built on meta")
 
 
+_CASTING = Casting()
+
+
 class Regime:
     """What a step is run on, who records it, and what stands for the user's tensors meanwhile.
 
     This one is the trace's: on meta, where nothing real happens.
     """
 
-    def __init__(self, watched: frozenset[str], otherwise: bool = False) -> None:
+    def __init__(self, watched: frozenset[str], otherwise: bool = False, casting: Casting = _CASTING) -> None:
         self.watched = watched
-        self.recorder = Recorder(watched, otherwise)
-        self.calls = PublicCalls(self.recorder.on_call)
+        self.autocast = Autocast(casting)
+        self.recorder = Recorder(watched, otherwise, self.autocast.dtype_within)
+        self.calls = PublicCalls(self.recorder.on_call, self.autocast.outside)
 
     def process(self) -> AbstractContextManager[None]:
         """Surrounds the step, and leaves the process afterwards as it was."""
@@ -103,19 +109,26 @@ def _borrowing(
 
 
 @contextmanager
-def on_meta(roots: Iterable[object], training: bool = True, values: Values | None = None) -> Iterator[Twins]:
+def on_meta(
+    roots: Iterable[object], training: bool = True, values: Values | None = None, casting: Casting = _CASTING
+) -> Iterator[Twins]:
     """Run what reaches `roots` on meta, unrecorded; all is afterwards as it was."""
     values = values or Values()
+    autocast = Autocast(casting)
     with ExitStack() as stack:
         twins = stack.enter_context(_borrowing(roots, training))
+        stack.enter_context(autocast.honoured())
         stack.enter_context(launches_heard(values.launch))
         stack.enter_context(torch.set_grad_enabled(training))
         stack.enter_context(PublicCalls())
         stack.enter_context(values)
+        stack.enter_context(autocast.region())
         yield twins
 
 
-def attempt(call: Callable[..., Any], training: bool = True) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
+def attempt(
+    call: Callable[..., Any], training: bool = True, casting: Casting = _CASTING
+) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
     """A function that runs the forward alone on meta, returns its output, and raises what the model raises.
 
     Where made-up values led it into an error, it goes the other way once.
@@ -124,7 +137,7 @@ def attempt(call: Callable[..., Any], training: bool = True) -> Callable[[tuple[
     def run(args: tuple[Any, ...], kwargs: dict[str, Any], otherwise: bool = False) -> Any:
         inventions: list[Any] = []
         try:
-            with on_meta([call, args, kwargs], training, Values(inventions.append, otherwise)) as twins:
+            with on_meta([call, args, kwargs], training, Values(inventions.append, otherwise), casting) as twins:
                 return call(*twins.swap(args), **twins.swap(kwargs))
         except Exception:
             if otherwise or not inventions:
@@ -145,17 +158,19 @@ def trace_target(
     otherwise: bool = False,
     watched: frozenset[str] = frozenset(),
     assumed_sizes: bool = False,
+    casting: Casting = _CASTING,
 ) -> Trace:
     """Trace forward, loss and backward of one call of a module or of a callable step, on meta.
 
     In eval mode the forward alone is traced, without gradients. With `input_grad` floating inputs need a gradient, as
     they do when the module is part of a larger model. `otherwise` goes the other way wherever the way through hangs on
     values a trace does not have. The model, its gradients and buffers, and the process are afterwards as they were.
-    `watched` are public functions to be recorded as CompositeCall. Raises TraceError when the target's own code
+    `watched` are public functions to be recorded as CompositeCall. `casting` is the device type whose autocast the
+    step's own regions are for, and the precision to run its forward and loss in. Raises TraceError when the target's own code
     fails, naming the user's line.
     """
     return trace_under(
-        Regime(watched, otherwise),
+        Regime(watched, otherwise, casting),
         call,
         args,
         kwargs,
@@ -191,16 +206,21 @@ def trace_under(
         stack.enter_context(recorder.watching_modules(_roots(call, *held)))
         stack.enter_context(calls.nested(regime.watched))
         stack.enter_context(regime.launches())
+        stack.enter_context(regime.autocast.honoured())
         stack.enter_context(functions_heard(recorder.on_function, regime.watched))
         stack.enter_context(torch.set_grad_enabled(training))
         stack.enter_context(_user_errors(call, recorder))
-        with regime.watching():
+        with regime.watching(), regime.autocast.region():
             outputs = call(*held[0], **held[1])
             if loss is not None:
                 recorder.loss = True
                 outputs = loss(outputs)
         if training and not calls.ran_backward:
             _run_backward(regime, outputs, assumptions)
+    if regime.autocast.assumed:
+        assumptions.append(
+            f"autocast: a region for the CPU is taken for one on {regime.autocast.casting.device}, not here"
+        )
     return Trace(
         graph=recorder.graph,
         composites=tuple(recorder.composites),

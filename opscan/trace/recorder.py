@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -42,14 +42,21 @@ def tensor_info(tensor: torch.Tensor, storage: int = 0) -> TensorInfo:
 class Recorder(Values):
     """Runs ops as Values does and records each as a node.
 
-    `watched` are the public calls to be recorded as composites.
+    `watched` are the public calls to be recorded as composites; `dtype_within` says in which precision one named so
+    gets an argument on.
     """
 
     real = False
     """Whether tensors have memory of their own, on a device: their values are then not kept."""
 
-    def __init__(self, watched: frozenset[str], otherwise: bool = False) -> None:
+    def __init__(
+        self,
+        watched: frozenset[str],
+        otherwise: bool = False,
+        dtype_within: Callable[[str, torch.dtype], torch.dtype] = lambda name, dtype: dtype,
+    ) -> None:
         super().__init__(self._note_invention, otherwise)
+        self._dtype_within = dtype_within
         self.graph = fx.Graph()
         self.composites: list[CompositeCall] = []
         self.inventions: list[Invention] = []
@@ -198,6 +205,7 @@ class Recorder(Values):
 
         def info(tensor: torch.Tensor) -> TensorInfo:
             found = tensor_info(tensor)
+            found = found._replace(dtype=self._dtype_within(name, found.dtype))
             return found if differentiable else found._replace(requires_grad=False)
 
         infos = map_tensors(info, args), map_tensors(info, dict(kwargs))
