@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Literal
+from typing import Literal, get_args
 
 from packaging.version import InvalidVersion, Version
 
@@ -20,13 +20,20 @@ Strictness = bool | Literal["warn_only"] | None
 """Strict mode on, off, on with warn_only=True, or None when the answer should serve them all."""
 
 
+Amp = Literal["bf16", "fp16"]
+"""The lower precision of autocast."""
+
+AMPS: tuple[Amp, ...] = get_args(Amp)
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where the model is going to train."""
+    """Where the model is going to train, and the autocast that its forward and loss will be put in, if any."""
 
     device: Device
     torch: Version
     strict: Strictness = None
+    amp: Amp | None = None
 
     @property
     def is_newer_than_the_rules(self) -> bool:
@@ -34,15 +41,21 @@ class Environment:
         return self.torch.release[:2] > NEWEST.release[:2]
 
 
-def make_environment(device: str = "auto", torch_version: str | None = None, strict: Strictness = None) -> Environment:
+def make_environment(
+    device: str = "auto", torch_version: str | None = None, strict: Strictness = None, amp: str | None = None
+) -> Environment:
     """Check the words a user gives and make an Environment of them.
 
     `device` "auto" is CUDA, whether or not it is here; `torch_version` None is the installed one.
-    Raises EnvironmentSpecError on an unknown device or a version that cannot be read or is not covered.
+    `amp` is "bf16", "fp16" or None. Raises EnvironmentSpecError on an unknown device or precision, or a version that
+    cannot be read or is not covered.
     """
     chosen = "cuda" if device == "auto" else device
     if chosen not in DEVICES:
         raise EnvironmentSpecError(f"unknown device {device!r}", "--device", f"Use one of: {', '.join(DEVICES)}.")
+    precision = next((each for each in AMPS if each == amp), None)
+    if precision is None and amp is not None:
+        raise EnvironmentSpecError(f"unknown precision {amp!r}", "--amp", f"Use one of: {', '.join(AMPS)}.")
     text = torch_version if torch_version is not None else metadata.version("torch")
     try:
         version = Version(Version(text).base_version)
@@ -56,4 +69,4 @@ def make_environment(device: str = "auto", torch_version: str | None = None, str
             "--torch",
             f"Use {OLDEST} or newer.",
         )
-    return Environment(device=chosen, torch=version, strict=strict)
+    return Environment(device=chosen, torch=version, strict=strict, amp=precision)

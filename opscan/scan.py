@@ -27,6 +27,7 @@ from opscan.target.inputs import Inputs, inputs_from_object
 from opscan.target.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
 from opscan.target.settle import settle
 from opscan.target.slots import names_of
+from opscan.trace.autocast import Casting, on_target
 from opscan.trace.driver import Mode, attempt, constructing, on_meta, trace_target
 from opscan.trace.graph import Trace, call_of
 from opscan.trace.hygiene import unchanged_process
@@ -43,6 +44,7 @@ def check(
     torch_version: str | None = None,
     strict: Strictness = None,
     mode: str = "train",
+    amp: str | None = None,
     input_grad: bool | None = None,
     rules: str | os.PathLike[str] | Ruleset | None = None,
     run: bool | None = None,
@@ -56,9 +58,10 @@ def check(
     output (and a target, solved for): a function, or the name of one of torch's. `device` is the device the answer is
     for ("auto" is CUDA), whether or not it is here; `torch_version` likewise, by default the installed one. `strict`
     says whether strict mode will be on: True, False, "warn_only", or None for an answer that serves them all. mode
-    "train" traces forward and backward, "eval" the forward alone. `input_grad` says whether the floating inputs need a
-    gradient: by default those of a module do, as when it is part of a larger model (places that only matter then are
-    marked), and those of a step do not. `rules` is a folder of further rules, or a Ruleset to judge by.
+    "train" traces forward and backward, "eval" the forward alone. `amp` ("bf16", "fp16") puts forward and loss in
+    autocast; regions that the code has itself are honoured without it. `input_grad` says whether the floating inputs
+    need a gradient: by default those of a module do, as when it is part of a larger model (places that only matter then
+    are marked), and those of a step do not. `rules` is a folder of further rules, or a Ruleset to judge by.
 
     `run` says whether a copy of the model also runs one step on the device, in strict mode, to put what it was seen to
     do beside what is predicted: by default where the device is this machine's CUDA, or device="cpu" was asked for, and
@@ -71,11 +74,12 @@ def check(
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
-    environment = make_environment(device, torch_version, strict)
+    environment = make_environment(device, torch_version, strict, amp)
     plan = plan_run(environment, run, replay, replay_ops)
     judged_by = rules if isinstance(rules, Ruleset) else load_rules(*([Path(rules)] if rules is not None else []))
     if isinstance(target, str):
-        built = build_target(target, {}, constructing)
+        with on_target(environment.device):
+            built = build_target(target, {}, partial(constructing, environment.device))
         plan = plan and replace(plan, rebuild=partial(build_target, target, {}))
     else:
         built = target_from_object(target)
@@ -103,9 +107,10 @@ def scan_target(
     `configured` are inputs of [tool.opscan.inputs], which count where none are given.
     """
     rules = rules if rules is not None else load_rules()
-    making = partial(make_model, constructing=constructing, beside=target.label)
+    casting = Casting(environment.device, environment.amp)
+    making = partial(make_model, constructing=partial(constructing, environment.device), beside=target.label)
     settling = partial(settle, given=inputs, training=mode == "train", has_loss=loss is not None)
-    attempting = partial(attempt, training=mode == "train")
+    attempting = partial(attempt, training=mode == "train", casting=casting)
     loss_target = None
     if inputs is not None and loss is not None and TARGET_NAME not in names_of(target):
         kwargs = dict(inputs.kwargs)
@@ -127,6 +132,7 @@ def scan_target(
         mode=mode,
         watched=frozenset(rules.by_call),
         assumed_sizes=inputs.assumed,
+        casting=casting,
     )
     refused: tuple[str, ...] = ()
     try:
@@ -148,7 +154,8 @@ def scan_target(
     if rebuild is not None:
         made_for_real = partial(make_model, beside=target.label)
         plan = replace(plan, rebuild=lambda: settling(rebuild(), make_model=made_for_real).target)
-    step = Step(plan.rebuilt(target).call, inputs.args, inputs.kwargs, bound.call if bound else None, mode, grad)
+    call = plan.rebuilt(target).call
+    step = Step(call, inputs.args, inputs.kwargs, bound.call if bound else None, mode, grad, environment.amp)
     return _run(step, plan, report, rules)
 
 

@@ -39,7 +39,7 @@ def test_case_a_on_torch_1_8_raised(opscan: Run) -> None:
     assert outcome.status == 1
     assert (finding["verdict"], finding["strict"]) == ("raises", "raises")
     assert finding["alert"] == "replication_pad2d_backward_cuda"
-    assert outcome.report["environment"] == {"device": "cuda", "torch": "1.8.1", "strict": None}
+    assert outcome.report["environment"] == {"device": "cuda", "torch": "1.8.1", "strict": None, "amp": None}
 
 
 @pytest.mark.parametrize("target", ["mymodel3:CNN_v3", "mymodel4:CNN_v4"])

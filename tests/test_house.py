@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import opscan
-from opscan.cli.words import VERDICT_WORDS
+from opscan.cli.words import AMP_WORDS, VERDICT_WORDS
+from opscan.environment import AMPS
 from opscan.report.report import ALL_VERDICTS
 from opscan.rules.schema import DEVICES
 from tests.conftest import run_process
@@ -103,6 +104,7 @@ def test_a_scan_of_a_small_model_loads_neither_pandas_nor_dynamo(tmp_path: Path)
 
 def test_the_words_the_command_line_repeats_are_the_ones_of_the_schema() -> None:
     assert VERDICT_WORDS == ALL_VERDICTS
+    assert AMP_WORDS == AMPS
     source = (ROOT / "cli" / "words.py").read_text()
     assert re.search(r'DEVICE_WORDS = \("auto", ([^)]*)\)', source)[1] == ", ".join(f'"{each}"' for each in DEVICES)  # type: ignore[index]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opscan.cli.words import (
+    AMP_WORDS,
     CLEAN,
     COULD_NOT_LOOK,
     DEVICE_WORDS,
@@ -73,6 +74,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="floating inputs need a gradient (default: those of a module do, those of a step do not)",
     )  # fmt: skip
     what.add_argument("--loss", metavar="LOSS", help="cross_entropy, MSELoss, or mod:function of the model's output")
+    what.add_argument(
+        "--amp", choices=AMP_WORDS, help="put forward and loss in autocast (regions the code has itself need no flag)"
+    )
     what.add_argument(
         "--mode", choices=("train", "eval"), default="train", help="train: forward and backward; eval: forward alone"
     )
@@ -141,7 +145,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from opscan.environment import make_environment
     from opscan.observe.plan import plan_run
 
-    environment = make_environment(arguments.device, arguments.torch, arguments.strict)
+    environment = make_environment(arguments.device, arguments.torch, arguments.strict, arguments.amp)
     config = find_config(Path.cwd())
     rules = config.ruleset(*arguments.rules)
     plan = plan_run(environment, arguments.run, arguments.replay, arguments.replay_ops)
@@ -175,12 +179,14 @@ def _check_one(
         from opscan.scan import scan_target
         from opscan.target.build import build_target
         from opscan.target.inputs import call_batch_maker, make_inputs, parse_init, parse_input
+        from opscan.trace.autocast import on_target
         from opscan.trace.driver import constructing
 
         gc.freeze()  # what was imported stays: collecting cycles need not look through it
         init = parse_init(arguments.init)
         specs = [parse_input(word) for word in arguments.input]
-        built = build_target(target, init, constructing)
+        with on_target(environment.device):
+            built = build_target(target, init, partial(constructing, environment.device))
         inputs = call_batch_maker(arguments.inputs) if arguments.inputs else make_inputs(specs) if specs else None
         return scan_target(
             built,

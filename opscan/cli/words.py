@@ -7,6 +7,7 @@ import sys
 CLEAN, FINDINGS, COULD_NOT_LOOK = 0, 1, 2
 VERDICT_WORDS = ("raises", "switches", "silent", "config", "random", "uninitialized", "unknown")
 SHOW_WORDS = (*VERDICT_WORDS, "harmless")
+AMP_WORDS = ("bf16", "fp16")
 REPLAY_WORDS = ("all", "rules", "unknown")
 DEVICE_WORDS = ("auto", "cuda", "mps", "cpu")
 

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import fx
 
+from opscan.environment import Amp
 from opscan.observe.replay import run_and_replay
+from opscan.trace.autocast import Casting, RealAutocast
 from opscan.trace.calls import PublicNames
 from opscan.trace.driver import Regime
 from opscan.trace.graph import ModuleSite, call_of
@@ -110,12 +112,14 @@ class DeviceRegime(Regime):
         strict: bool,
         runs: int = 1,
         wanted: Callable[[Any], bool] = lambda op: True,
+        amp: Amp | None = None,
     ) -> None:
         super().__init__(watched)
+        self.autocast = RealAutocast(Casting(device.type, amp))
         self.device = device
         self.strict = strict
         self.recorder = Observer(watched, strict, runs, wanted)
-        self.calls = PublicNames(self.recorder.on_call)
+        self.calls = PublicNames(self.recorder.on_call, self.autocast.outside)
         self._random = torch.Generator(device=device)
         self._random.manual_seed(0)
 
@@ -150,8 +154,8 @@ class DeviceRegime(Regime):
 class PlainRegime(DeviceRegime):
     """The same step with nobody watching its ops: what it costs by itself."""
 
-    def __init__(self, device: torch.device, watched: frozenset[str]) -> None:
-        super().__init__(device, watched, strict=False)
+    def __init__(self, device: torch.device, watched: frozenset[str], amp: Amp | None = None) -> None:
+        super().__init__(device, watched, strict=False, amp=amp)
 
     @contextmanager
     def watching(self) -> Iterator[None]:

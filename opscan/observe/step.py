@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from opscan.environment import Amp
 from opscan.errors import TraceError
 from opscan.finding import Cost, Finding, Run
 from opscan.observe.join import Seen, joined, seen_in
@@ -24,7 +25,7 @@ WANTED = ("all", "rules", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is run: the call, its inputs, the loss, the mode, and whether floating inputs need a gradient."""
+    """What is run: the call, its inputs, the loss, the mode, whether floating inputs need a gradient, and autocast."""
 
     call: Callable[..., Any]
     args: tuple[Any, ...]
@@ -32,6 +33,7 @@ class Step:
     loss: Loss | None = None
     mode: Mode = "train"
     input_grad: bool = False
+    amp: Amp | None = None
 
     def under(self, regime: DeviceRegime) -> Trace:
         """Run it under a regime. Raises TraceError as a trace does."""
@@ -73,13 +75,13 @@ def observe(
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     traces: list[Trace] = []
-    regime = DeviceRegime(device, watched, True, replays, wanted)
+    regime = DeviceRegime(device, watched, True, replays, wanted, step.amp)
     try:
         costs = [_cost(lambda: traces.append(step.under(regime)), device)]
         if replays > 1:
-            regime = DeviceRegime(device, watched, False, replays, wanted)
+            regime = DeviceRegime(device, watched, False, replays, wanted, step.amp)
             costs.append(_cost(lambda: traces.append(step.under(regime)), device))
-        plain = _cost(lambda: step.under(PlainRegime(device, watched)), device)
+        plain = _cost(lambda: step.under(PlainRegime(device, watched, step.amp)), device)
     except TraceError as error:
         at = _place(regime)
         if not _is_out_of_memory(error.__cause__):

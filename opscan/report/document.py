@@ -33,6 +33,7 @@ def _report(report: Report) -> dict[str, Any]:
             "device": environment.device,
             "torch": str(environment.torch),
             "strict": environment.strict,
+            "amp": environment.amp,
         },
         "assumptions": list(report.assumptions),
         "ops": {"forward": report.forward_ops, "backward": report.backward_ops},

@@ -56,8 +56,9 @@ ALWAYS_SHOWN = (*VARYING, "uninitialized")
 
 
 def describe_environment(environment: Environment) -> str:
-    """The environment in a few words: `cuda, torch 2.13.0, strict mode`."""
-    return f"{environment.device}, torch {environment.torch}{STRICTNESS[environment.strict]}"
+    """The environment in a few words: `cuda, torch 2.13.0, bf16 autocast, strict mode`."""
+    amp = f", {environment.amp} autocast" if environment.amp else ""
+    return f"{environment.device}, torch {environment.torch}{amp}{STRICTNESS[environment.strict]}"
 
 
 def mode_lines(finding: Finding, environment: Environment) -> list[tuple[str, str]]:

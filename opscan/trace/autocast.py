@@ -1,7 +1,7 @@
-"""Autocast as it is on the target device, whether or not that device is here (see Note [Autocast where ...]).
+"""Autocast as it is on the target device, here or not: see Note [Autocast where no tensor is on the device].
 
-What the user's code turns on and off is the process's own state, read and put back; what it is told of the device is what
-it would be told there. A region for the device "meta" is one for the target: `x.device.type` says so in a trace.
+What the user's code turns on and off is the process's own state, read and put back; what it is told of the device is
+what it would be told there. A region for the device "meta" is one for the target: `x.device.type` says so in a trace.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.amp.autocast_mode
 import torch.cuda.amp.common
 
+from opscan.environment import Amp
 from opscan.trace.policies import KEY, LOWER, is_eligible, register
 
-Amp = Literal["bf16", "fp16"]
 DTYPES: dict[str | None, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 _KEY_SET = torch._C.DispatchKeySet(KEY)
@@ -41,7 +41,7 @@ class Casting:
 class Autocast:
     """Autocast of one trace.
 
-    `assumed` is whether a region that the code asked for on the CPU, because no CUDA is here, was taken for the target's.
+    `assumed` is whether a region that the code asked for on the CPU, as no CUDA is here, was taken for the target's.
     """
 
     def __init__(self, casting: Casting) -> None:
@@ -162,7 +162,7 @@ class Autocast:
 
 
 _kernels: dict[str, list[Any]] = {}
-"""The kernels behind the key, of one device type; kept, since registering them takes 10 ms and a solver traces often."""
+"""The kernels behind the key, of one device type; kept: registering them takes 10 ms, and a solver traces often."""
 
 
 def _kernels_for(device: str) -> None:
@@ -216,13 +216,12 @@ def _own_state(device: str) -> Iterator[None]:
     was = [(each, _is_enabled(each), _get_dtype(each)) for each in devices]
     included, excluded = torch._C._dispatch_tls_is_dispatch_key_included(KEY), _is_excluded()
     cache = torch.is_autocast_cache_enabled()
-    depth = torch.autocast_increment_nesting() - 1
+    depth = _depth()
     for each in devices:
         _set_enabled(each, False)
     _include(KEY, False)
     _exclude(KEY, True)
-    for _ in range(depth + 1):
-        torch.autocast_decrement_nesting()
+    _nest(0)
     try:
         yield
     finally:
@@ -232,8 +231,20 @@ def _own_state(device: str) -> Iterator[None]:
         _include(KEY, included)
         _exclude(KEY, excluded)
         torch.set_autocast_cache_enabled(cache)
-        for _ in range(depth):
-            torch.autocast_increment_nesting()
+        _nest(depth)
+
+
+def _depth() -> int:
+    torch.autocast_increment_nesting()
+    return torch.autocast_decrement_nesting()
+
+
+def _nest(depth: int) -> None:
+    """Set how many regions are open: when the last one ends, its cast weights are dropped."""
+    for _ in range(_depth(), depth):
+        torch.autocast_increment_nesting()
+    for _ in range(depth, _depth()):
+        torch.autocast_decrement_nesting()
 
 
 def _is_excluded() -> bool:

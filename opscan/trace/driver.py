@@ -166,8 +166,8 @@ def trace_target(
     they do when the module is part of a larger model. `otherwise` goes the other way wherever the way through hangs on
     values a trace does not have. The model, its gradients and buffers, and the process are afterwards as they were.
     `watched` are public functions to be recorded as CompositeCall. `casting` is the device type whose autocast the
-    step's own regions are for, and the precision to run its forward and loss in. Raises TraceError when the target's own code
-    fails, naming the user's line.
+    step's own regions are for, and the precision to run its forward and loss in. Raises TraceError when the target's
+    own code fails, naming the user's line.
     """
     return trace_under(
         Regime(watched, otherwise, casting),

@@ -1,11 +1,11 @@
 """What autocast does to each op: which arguments it casts, and to what.
 
 # Note [Autocast where no tensor is on the device]
-Autocast is a dispatch key above autograd, one per kind of device, and a tensor carries the key of its own: a meta tensor
-carries none, and the kernels behind the keys cast tensors of their device alone. So a trace puts kernels of its own behind
-a key that no build of torch has kernels for (AutocastIPU), and has that key included in its own thread. They stand for the
-target's: the ops are those that this torch registers for the target's key, also inside what C++ composes (an LSTM, a
-matmul), and what each does is the policy below. The key reaches nothing but the traces: no tensor carries it.
+Autocast is a dispatch key above autograd, one per kind of device, and a tensor carries the key of its own: a meta
+tensor carries none, and the kernels behind the keys cast tensors of their device alone. So a trace puts kernels of its
+own behind a key that no build of torch has kernels for (AutocastIPU), and has that key included in its own thread. They
+stand for the target's: the ops are those that this torch registers for the target's key, also inside what C++ composes
+(an LSTM, a matmul), and what each does is the policy below. The key reaches nothing else: no tensor carries it.
 
 Source: aten/src/ATen/autocast_mode.h (the lists and the policies) and autocast_mode.cpp (which device has which), torch
 2.6 to 2.15; compared with the kernels of the torch at hand by tests/trace/test_policies.py.
@@ -18,27 +18,32 @@ from typing import Any, Protocol
 
 import torch
 
-KEY = torch._C.DispatchKey.AutocastIPU
 _NAME = "AutocastIPU"
+KEY = getattr(torch._C.DispatchKey, _NAME)
 _TARGETS = {"cuda": "AutocastCUDA", "mps": "AutocastMPS", "cpu": "AutocastCPU"}
 
 LOWER = frozenset(
-    "_convolution conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution "
-    "cudnn_convolution cudnn_convolution_transpose _mps_convolution prelu addmm addmv addr matmul einsum mm mv "
-    "linalg_vecdot linear addbmm baddbmm bmm chain_matmul linalg_multi_dot _thnn_fused_lstm_cell _thnn_fused_gru_cell "
-    "lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell _scaled_dot_product_flash_attention scaled_dot_product_attention "
-    "mkldnn_rnn_layer _native_multi_head_attention _addmm_activation".split()
+    """
+    _convolution conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution
+    cudnn_convolution cudnn_convolution_transpose _mps_convolution
+    addmm addmv addr addbmm baddbmm bmm chain_matmul einsum linalg_multi_dot linalg_vecdot linear matmul mm mv prelu
+    _addmm_activation
+    _thnn_fused_lstm_cell _thnn_fused_gru_cell lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell mkldnn_rnn_layer
+    _scaled_dot_product_flash_attention scaled_dot_product_attention _native_multi_head_attention
+    """.split()  # noqa: SIM905 -- a list of words is read more easily
 )
 """Ops that run in the lower precision, on every device that registers them."""
 
-_PROMOTING = {
-    "cuda": frozenset(
-        "addcdiv addcmul atan2 bilinear cross dot vdot grid_sampler index_put tensordot scatter_add".split()
-    ),
-    "cpu": frozenset({"stack", "cat", "index_copy"}),
-}
-_PROMOTING["mps"] = _PROMOTING["cuda"]
-_SUMMING = frozenset("prod softmax log_softmax cumprod cumsum linalg_vector_norm linalg_matrix_norm sum".split())
+_BOTH = frozenset(
+    {"addcdiv", "addcmul", "atan2", "bilinear", "cross", "dot", "grid_sampler", "index_put", "scatter_add"}
+    | {"tensordot", "vdot"}
+)
+_PROMOTING = {"cuda": _BOTH, "mps": _BOTH, "cpu": frozenset(("stack", "cat", "index_copy"))}
+"""Ops whose arguments all get the widest precision among them."""
+
+_SUMMING = frozenset(
+    ("prod", "softmax", "log_softmax", "cumprod", "cumsum", "linalg_vector_norm", "linalg_matrix_norm", "sum")
+)
 """On CUDA these take their arguments as they are and give float32."""
 
 _NOT_HERE = {"_cudnn_rnn"}

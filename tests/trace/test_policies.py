@@ -1,7 +1,7 @@
 """The policies of autocast, beside the kernels of the torch at hand.
 
-Those for CUDA run here on fake CUDA tensors, forward alone, which needs no GPU; those for the CPU run for real. The calls
-are the ones PyTorch tests its autocast with (torch/testing/_internal/autocast_test_lists.py).
+Those for CUDA run here on fake CUDA tensors, forward alone, which needs no GPU; those for the CPU run for real. The
+calls are the ones PyTorch tests its autocast with (torch/testing/_internal/autocast_test_lists.py).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from importlib import import_module
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._pytree import tree_leaves
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from opscan.trace.autocast import Autocast, Casting, on_target
 from opscan.trace.policies import LOWER, registered
