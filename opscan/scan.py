@@ -14,7 +14,7 @@ from opscan.environment import NEWEST, Environment, Strictness, make_environment
 from opscan.errors import TraceError
 from opscan.finding import Line
 from opscan.match import Matched, match, merged
-from opscan.observe.plan import Plan, plan_run
+from opscan.observe.plan import Plan, check_memory, plan_run, rebuilt
 from opscan.observe.step import Step, memory_needed, observe
 from opscan.report.report import Report
 from opscan.report.words import short_line
@@ -31,8 +31,11 @@ from opscan.trace.autocast import Casting, on_target
 from opscan.trace.driver import Mode, attempt, constructing, on_meta, trace_target
 from opscan.trace.graph import Trace, call_of
 from opscan.trace.hygiene import unchanged_process
+from opscan.trace.real import attempt_on_cpu, trace_on_cpu
 
 MODES = ("train", "eval")
+TRACE_DEVICES = ("meta", "cpu")
+ON_CPU = "traced on the CPU for real: of what depends on values, only the way that these take was traced"
 
 
 def check(
@@ -47,6 +50,7 @@ def check(
     amp: str | None = None,
     input_grad: bool | None = None,
     rules: str | os.PathLike[str] | Ruleset | None = None,
+    trace_device: str = "meta",
     run: bool | None = None,
     replay: int = 1,
     replay_ops: str = "all",
@@ -63,6 +67,10 @@ def check(
     need a gradient: by default those of a module do, as when it is part of a larger model (places that only matter then
     are marked), and those of a step do not. `rules` is a folder of further rules, or a Ruleset to judge by.
 
+    The trace runs on meta, without weights or a device. `trace_device` "cpu" runs a copy of a small model for real
+    instead: what meta does not know (some layouts, quantized layers) is then traced, and of what depends on values the
+    one way that these take.
+
     `run` says whether a copy of the model also runs one step on the device, in strict mode, to put what it was seen to
     do beside what is predicted: by default where the device is this machine's CUDA, or device="cpu" was asked for, and
     the torch is the installed one. With `replay` > 1 each op runs that often on equal bits, in both modes; `replay_ops`
@@ -74,19 +82,31 @@ def check(
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    if trace_device not in TRACE_DEVICES:
+        raise ValueError(f"trace_device must be one of {', '.join(TRACE_DEVICES)}, not {trace_device!r}")
     environment = make_environment(device, torch_version, strict, amp)
     plan = plan_run(environment, run, replay, replay_ops)
+    rebuild = None
     judged_by = rules if isinstance(rules, Ruleset) else load_rules(*([Path(rules)] if rules is not None else []))
     if isinstance(target, str):
         with on_target(environment.device):
             built = build_target(target, {}, partial(constructing, environment.device))
-        plan = plan and replace(plan, rebuild=partial(build_target, target, {}))
+        rebuild = partial(build_target, target, {})
     else:
         built = target_from_object(target)
     given = None if inputs is None else inputs_from_object(inputs)
     traced: Mode = "train" if mode == "train" else "eval"
     return scan_target(
-        built, given, environment, loss=loss, mode=traced, input_grad=input_grad, rules=judged_by, plan=plan
+        built,
+        given,
+        environment,
+        loss=loss,
+        mode=traced,
+        input_grad=input_grad,
+        rules=judged_by,
+        plan=plan,
+        trace_device=trace_device,
+        rebuild=rebuild,
     )
 
 
@@ -101,16 +121,23 @@ def scan_target(
     rules: Ruleset | None = None,
     plan: Plan | None = None,
     configured: Sequence[InputRule] = (),
+    trace_device: str = "meta",
+    rebuild: Callable[[], Target] | None = None,
 ) -> Report:
     """Trace a target that is built, judge it by the rules (the shipped ones by default), and run it by a plan.
 
-    `configured` are inputs of [tool.opscan.inputs], which count where none are given.
+    `configured` are inputs of [tool.opscan.inputs], which count where none are given. `rebuild` builds the target once
+    more, with real weights, for a run or for `trace_device` "cpu".
     """
     rules = rules if rules is not None else load_rules()
     casting = Casting(environment.device, environment.amp)
+    on_cpu = trace_device == "cpu"
+    if on_cpu:
+        check_memory(memory_needed(Step(target.call, ())), target.label)
+        target = replace(rebuilt(target, rebuild), assumptions=(*target.assumptions, ON_CPU))
     making = partial(make_model, constructing=partial(constructing, environment.device), beside=target.label)
     settling = partial(settle, given=inputs, training=mode == "train", has_loss=loss is not None)
-    attempting = partial(attempt, training=mode == "train", casting=casting)
+    attempting = partial(attempt_on_cpu if on_cpu else attempt, training=mode == "train", casting=casting)
     loss_target = None
     if inputs is not None and loss is not None and TARGET_NAME not in names_of(target):
         kwargs = dict(inputs.kwargs)
@@ -124,7 +151,7 @@ def scan_target(
     bound = _bind_loss(loss, inputs, loss_target, run_forward)
     grad = input_grad if input_grad is not None else target.call is target.model
     trace = partial(
-        trace_target,
+        trace_on_cpu if on_cpu else trace_target,
         target.call,
         inputs.args,
         inputs.kwargs,
@@ -150,7 +177,6 @@ def scan_target(
         report = replace(report, assumptions=(*report.assumptions, needed))
     if plan is None:
         return report
-    rebuild = plan.rebuild
     if rebuild is not None:
         made_for_real = partial(make_model, beside=target.label)
         plan = replace(plan, rebuild=lambda: settling(rebuild(), make_model=made_for_real).target)

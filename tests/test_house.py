@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 import opscan
-from opscan.cli.words import AMP_WORDS, VERDICT_WORDS
+from opscan.cli.words import AMP_WORDS, TRACE_DEVICE_WORDS, VERDICT_WORDS
 from opscan.environment import AMPS
 from opscan.report.report import ALL_VERDICTS
 from opscan.rules.schema import DEVICES
+from opscan.scan import TRACE_DEVICES
 from tests.conftest import run_process
 
 ROOT = Path(opscan.__file__).parent
@@ -105,6 +106,7 @@ def test_a_scan_of_a_small_model_loads_neither_pandas_nor_dynamo(tmp_path: Path)
 def test_the_words_the_command_line_repeats_are_the_ones_of_the_schema() -> None:
     assert VERDICT_WORDS == ALL_VERDICTS
     assert AMP_WORDS == AMPS
+    assert TRACE_DEVICE_WORDS == TRACE_DEVICES
     source = (ROOT / "cli" / "words.py").read_text()
     assert re.search(r'DEVICE_WORDS = \("auto", ([^)]*)\)', source)[1] == ", ".join(f'"{each}"' for each in DEVICES)  # type: ignore[index]
 

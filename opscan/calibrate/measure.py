@@ -43,7 +43,7 @@ class CalibrationRegime(DeviceRegime):
     def stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         """A copy on the device; of a tensor on meta, uniform random values."""
         made = super().stand_in(tensor)
-        return made.uniform_(generator=self._random) if tensor.is_meta and made.is_floating_point() else made
+        return made.uniform_(generator=self._values.random) if tensor.is_meta and made.is_floating_point() else made
 
 
 def measured(subject: Subject, bench: Bench) -> Row:

@@ -8,7 +8,6 @@ import gc
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from opscan.cli.words import (
     FINDINGS,
     REPLAY_WORDS,
     SHOW_WORDS,
+    TRACE_DEVICE_WORDS,
     VERDICT_WORDS,
     complain,
 )
@@ -80,6 +80,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     what.add_argument(
         "--mode", choices=("train", "eval"), default="train", help="train: forward and backward; eval: forward alone"
     )
+    what.add_argument(
+        "--trace-device", choices=TRACE_DEVICE_WORDS, default="meta",
+        help="cpu: run a small model for real instead of on meta, where what depends on values goes one way only",
+    )  # fmt: skip
     answer = parser.add_argument_group("what the answer is for")
     answer.add_argument(
         "--device",
@@ -196,8 +200,10 @@ def _check_one(
             mode=arguments.mode,
             input_grad=arguments.input_grad,
             rules=rules,
-            plan=plan and replace(plan, rebuild=partial(build_target, target, init)),
+            plan=plan,
             configured=config.inputs,
+            trace_device=arguments.trace_device,
+            rebuild=partial(build_target, target, init),
         )
 
 

@@ -9,6 +9,7 @@ VERDICT_WORDS = ("raises", "switches", "silent", "config", "random", "uninitiali
 SHOW_WORDS = (*VERDICT_WORDS, "harmless")
 AMP_WORDS = ("bf16", "fp16")
 REPLAY_WORDS = ("all", "rules", "unknown")
+TRACE_DEVICE_WORDS = ("meta", "cpu")
 DEVICE_WORDS = ("auto", "cuda", "mps", "cpu")
 
 

@@ -12,7 +12,7 @@ import torch
 from packaging.version import Version
 
 from opscan.environment import Environment
-from opscan.errors import EnvironmentSpecError, OpscanError
+from opscan.errors import EnvironmentSpecError, OpscanError, TraceError
 from opscan.match import OWN_NAMESPACES
 from opscan.observe.step import WANTED
 from opscan.rules.load import Ruleset
@@ -32,13 +32,7 @@ class Plan:
 
     def rebuilt(self, target: Target) -> Target:
         """The target with real weights; where it cannot be built again, the one there is, whose weights are made up."""
-        if self.rebuild is None:
-            return target
-        try:
-            with unchanged_process(strict=False):
-                return self.rebuild()
-        except OpscanError:
-            return target
+        return rebuilt(target, self.rebuild)
 
     def wanted(self, rules: Ruleset) -> Callable[[Any], bool]:
         """Which ops are to be replayed."""
@@ -47,6 +41,25 @@ class Plan:
         if self.replay_ops == "rules":
             return lambda op: bool(rules.for_op(str(op)))
         return lambda op: op.namespace not in OWN_NAMESPACES and not rules.for_op(str(op))
+
+
+def rebuilt(target: Target, rebuild: Callable[[], Target] | None) -> Target:
+    """The target with real weights, as `rebuild` makes it; the one there is where it cannot be built again."""
+    if rebuild is None:
+        return target
+    try:
+        with unchanged_process(strict=False):
+            return rebuild()
+    except OpscanError:
+        return target
+
+
+def check_memory(needed: int, target: str) -> None:
+    """Raises TraceError where a model that takes `needed` bytes by itself is to be traced on a CPU that has fewer."""
+    free = free_memory(torch.device("cpu"))
+    if needed > free:
+        what = f"not traced on the CPU: the model alone takes {needed >> 20} MiB of {free >> 20} free"
+        raise TraceError(what, target, "Leave out --trace-device cpu: on meta a trace takes no memory for tensors.")
 
 
 def plan_run(environment: Environment, run: bool | None, replays: int = 1, replay_ops: str = "all") -> Plan | None:
@@ -67,7 +80,7 @@ def plan_run(environment: Environment, run: bool | None, replays: int = 1, repla
     if run is False or obstacle is not None:
         return None
     device = torch.device(environment.device)
-    return Plan(device, _free_memory(device), replays, replay_ops)
+    return Plan(device, free_memory(device), replays, replay_ops)
 
 
 def _obstacle(environment: Environment) -> str | None:
@@ -81,7 +94,7 @@ def _obstacle(environment: Environment) -> str | None:
     return None
 
 
-def _free_memory(device: torch.device) -> int:
+def free_memory(device: torch.device) -> int:
     """Bytes that are free on the device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from math import prod
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from opscan.trace.calls import PublicNames
 from opscan.trace.driver import Regime
 from opscan.trace.graph import ModuleSite, call_of
 from opscan.trace.hygiene import unchanged_process
-from opscan.trace.recorder import Recorder
+from opscan.trace.real import MadeUp, RealRecorder
 
 _ALERT = " does not have a deterministic implementation"
 _CUBLAS = "it uses CuBLAS and you have CUDA >= 10.2"
@@ -37,21 +36,18 @@ def alert_in(error: BaseException) -> str | None:
     return _CUBLAS if _CUBLAS in text else None
 
 
-class Observer(Recorder):
+class Observer(RealRecorder):
     """Runs ops for real and records each as a node, with under its meta key "observed" what it was seen to do.
 
     With `strict` an op that raises strict mode's error is noted and run again with the error silenced, so that the step
     goes on to its end. Any other error is the user's. Each op that is `wanted` runs `runs` times.
     """
 
-    real = True
-
     def __init__(self, watched: frozenset[str], strict: bool, runs: int, wanted: Callable[[Any], bool]) -> None:
         super().__init__(watched)
         self._strict = strict
         self._runs = runs
         self._wanted = wanted
-        self._grads: list[tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]] = []
         self.failed: fx.Node | None = None
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -70,23 +66,6 @@ class Observer(Recorder):
                 result, replay = run_and_replay(func, args, kwargs, runs)
         node.meta["observed"] = (alert, replay)
         return result
-
-    def add_input(self, name: str, tensor: torch.Tensor, role: Any) -> fx.Node:
-        """As for a trace; a leaf of the user's own keeps the gradient it had."""
-        if name == "constant" and tensor.requires_grad and tensor.is_leaf:
-            grad = tensor.grad
-            self._grads.append((tensor, grad, None if grad is None else grad.detach().clone()))
-        return super().add_input(name, tensor, role)
-
-    def forget_tensors(self) -> None:
-        """Undo as after a trace, gradients of the user's own leaves included."""
-        super().forget_tensors()
-        for tensor, grad, values in self._grads:
-            if grad is not None and values is not None:
-                with torch.no_grad():
-                    grad.copy_(values)
-            tensor.grad = grad
-        self._grads.clear()
 
 
 @contextmanager
@@ -120,8 +99,7 @@ class DeviceRegime(Regime):
         self.strict = strict
         self.recorder = Observer(watched, strict, runs, wanted)
         self.calls = PublicNames(self.recorder.on_call, self.autocast.outside)
-        self._random = torch.Generator(device=device)
-        self._random.manual_seed(0)
+        self._values = MadeUp(device)
 
     def process(self) -> AbstractContextManager[None]:
         """Strict mode is on or off for real."""
@@ -131,20 +109,11 @@ class DeviceRegime(Regime):
 
     def stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         """A copy on the device; of a tensor on meta, values that keep activations in a sane range."""
-        if not tensor.is_meta:
-            return tensor.detach().to(self.device, copy=True)
-        made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=self.device)
-        if not (made.is_floating_point() or made.is_complex()):
-            return made.zero_()
-        if isinstance(tensor, torch.nn.Parameter) and made.ndim > 1:
-            return made.normal_(std=prod(made.shape[1:]) ** -0.5, generator=self._random)
-        if isinstance(tensor, torch.nn.Parameter):
-            return made.uniform_(0.5, 1.5, generator=self._random) if not made.is_complex() else made.fill_(1)
-        return made.normal_(generator=self._random)
+        return self._values.copy_of(tensor)
 
     def gradient_for(self, root: torch.Tensor) -> torch.Tensor:
         """Random: the ones that `.sum()` feeds hide in which order they are added."""
-        return torch.empty_like(root).normal_(generator=self._random)
+        return self._values.gradient_for(root)
 
     def launches(self) -> AbstractContextManager[None]:
         """Triton kernels run."""

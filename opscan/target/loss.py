@@ -67,7 +67,7 @@ def make_loss(
     if wanted <= 1 and target is None:
         return Loss(lambda value: function(value))
     if target is not None:
-        return Loss(_with_target(function, target))
+        return Loss(_WithTarget(function, target))
     if not isinstance(output, torch.Tensor) or wanted > 2:
         raise InputError(
             f"the loss takes {wanted} arguments and the model returns a {type(output).__name__}",
@@ -84,7 +84,7 @@ def make_loss(
             errors.append(f"{spec}: {one_line(error)}")
             continue
         shown = InputSpec(spec.shape, spec.dtype, spec.bound, TARGET_NAME)
-        return Loss(_with_target(function, made), (f"{shown} (the loss's target, assumed; {flag(shown)})",))
+        return Loss(_WithTarget(function, made), (f"{shown} (the loss's target, assumed; {flag(shown)})",))
     raise InputError(
         "no target found that the loss takes",
         "--loss",
@@ -92,8 +92,15 @@ def make_loss(
     )
 
 
-def _with_target(function: LossFunction, target: object) -> Callable[[object], object]:
-    return lambda output: function(output, target)
+class _WithTarget:
+    """A loss and its target, an attribute: so that it is on the device where the step is run, as inputs are."""
+
+    def __init__(self, function: LossFunction, target: object) -> None:
+        self.function = function
+        self.target = target
+
+    def __call__(self, output: object) -> object:
+        return self.function(output, self.target)
 
 
 def _required(function: LossFunction) -> int:

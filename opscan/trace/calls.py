@@ -126,14 +126,17 @@ class PublicNames(TorchFunctionMode):
 
 
 class PublicCalls(PublicNames):
-    """As PublicNames, and keeps devices out of the way.
+    """As PublicNames, and keeps devices out of the way: what the code makes is on `device`, whichever it names.
 
-    Real tensors that need a gradient and belong to no module (a weight in a closure) are stood in for by meta
+    On meta, real tensors that need a gradient and belong to no module (a weight in a closure) are stood in for by meta
     leaves, one each, because autograd refuses meta gradients for tensors elsewhere.
     """
 
-    def __init__(self, on_call: OnCall | None = None, before_backward: Surrounding = nullcontext) -> None:
+    def __init__(
+        self, on_call: OnCall | None = None, before_backward: Surrounding = nullcontext, device: str = "meta"
+    ) -> None:
         super().__init__(on_call, before_backward)
+        self._device = device
         self._stand_ins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __torch_function__(
@@ -159,7 +162,7 @@ class PublicCalls(PublicNames):
             try:
                 return func(*args, **kwargs) if kwargs else func(*args)
             except RuntimeError as refusal:
-                if "evice" not in str(refusal):
+                if self._device != "meta" or "evice" not in str(refusal):
                     raise
                 return _call_on_one_device(func, args, kwargs, refusal)
 
@@ -167,7 +170,7 @@ class PublicCalls(PublicNames):
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with devices out of the way and strays stood in for."""
-        if any(map(_is_stray, args)) or any(map(_is_stray, kwargs.values())):
+        if self._device == "meta" and any(map(_is_stray, (*args, *kwargs.values()))):
             args, kwargs = map_tensors(self._stand_in, args), map_tensors(self._stand_in, kwargs)
         if name in _LENGTHS_AS_TENSORS:
             return tuple(map(_as_tensor, args)), {key: _as_tensor(each) for key, each in kwargs.items()}
@@ -176,7 +179,8 @@ class PublicCalls(PublicNames):
         if name == "torch.Tensor.type":
             return tuple(value.replace(".cuda.", ".") if isinstance(value, str) else value for value in args), kwargs
         if kwargs.get("device") is not None:
-            kwargs["device"] = "cpu" if name in _FROM_VALUES and not kwargs.get("requires_grad") else "meta"
+            known = name in _FROM_VALUES and not kwargs.get("requires_grad")
+            kwargs["device"] = "cpu" if known else self._device
         return args, kwargs
 
     def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:

@@ -93,12 +93,13 @@ class Regime:
 
 
 @contextmanager
-def _borrowing(
+def borrowing(
     roots: Iterable[object],
     training: bool,
     process: AbstractContextManager[None] | None = None,
     stand_in: StandIn = meta_or_known,
 ) -> Iterator[Twins]:
+    """Hold stand-ins for the tensors that reach `roots`; the process too is afterwards as it was."""
     with ExitStack() as stack:
         stack.enter_context(process or unchanged_process())
         stack.enter_context(dynamo_spared())
@@ -116,7 +117,7 @@ def on_meta(
     values = values or Values()
     autocast = Autocast(casting)
     with ExitStack() as stack:
-        twins = stack.enter_context(_borrowing(roots, training))
+        twins = stack.enter_context(borrowing(roots, training))
         stack.enter_context(autocast.honoured())
         stack.enter_context(launches_heard(values.launch))
         stack.enter_context(torch.set_grad_enabled(training))
@@ -197,7 +198,7 @@ def trace_under(
     recorder, calls = regime.recorder, regime.calls
     assumptions: list[str] = []
     roots = [call, args, dict(kwargs), loss]
-    with _borrowing(roots, training, regime.process(), regime.stand_in) as twins, ExitStack() as stack:
+    with borrowing(roots, training, regime.process(), regime.stand_in) as twins, ExitStack() as stack:
         held = twins.swap(args), twins.swap(dict(kwargs))
         if input_grad and training:
             held = map_tensors(_as_activation, held[0]), map_tensors(_as_activation, held[1])

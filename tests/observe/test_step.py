@@ -323,7 +323,7 @@ def test_want_of_memory_is_said_with_the_module_and_the_prediction_stays(library
 
 
 def test_a_model_too_large_for_the_machine_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_module, "_free_memory", lambda device: 10)
+    monkeypatch.setattr(plan_module, "free_memory", lambda device: 10)
     report = check(nn.Linear(4, 4), (torch.ones(2, 4),))
     assert report.run is None
     assert any("not run on cpu" in line for line in report.assumptions)
