@@ -1,0 +1,65 @@
+"""Messages over pipes: a length of eight bytes, then as many bytes."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+_HEAD = 8
+_CHUNK = 1 << 20
+
+
+class ClosedError(Exception):
+    """The other end is gone."""
+
+
+class LateError(Exception):
+    """The message did not come in time."""
+
+
+def send(pipe: int, message: bytes) -> None:
+    """Write one message. Raises ClosedError if nobody reads any more."""
+    rest = memoryview(len(message).to_bytes(_HEAD, "little") + message)
+    try:
+        while rest:
+            rest = rest[os.write(pipe, rest) :]
+    except OSError as error:
+        raise ClosedError from error
+
+
+class Reader:
+    """Reads messages from a pipe piece by piece, as they come."""
+
+    def __init__(self, pipe: int) -> None:
+        self.pipe = pipe
+        self._buffer = bytearray()
+
+    def message(self) -> bytes | None:
+        """The next message, if all of it has been read."""
+        end = _HEAD + int.from_bytes(self._buffer[:_HEAD], "little")
+        if len(self._buffer) < max(end, _HEAD):
+            return None
+        taken = bytes(self._buffer[_HEAD:end])
+        del self._buffer[:end]
+        return taken
+
+    def read_some(self) -> None:
+        """Read what there is, waiting for the first byte. Raises ClosedError at the end."""
+        try:
+            piece = os.read(self.pipe, _CHUNK)
+        except OSError as error:
+            raise ClosedError from error
+        if not piece:
+            raise ClosedError
+        self._buffer += piece
+
+    def wait(self, timeout_s: float | None = None) -> bytes:
+        """The next message. Raises ClosedError at the end, and LateError after `timeout_s` seconds."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while (message := self.message()) is None:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            if not select.select([self.pipe], [], [], left)[0]:
+                raise LateError
+            self.read_some()
+        return message
