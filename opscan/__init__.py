@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from opscan.report.report import Report
     from opscan.scan import check
     from opscan.settings.outlook import env
+    from opscan.sweep.run import sweep
+    from opscan.sweep.table import Sweep
 
 __version__ = "0.1.0"
-__all__ = ["Environment", "Finding", "OpscanError", "Report", "check", "env"]
+__all__ = ["Environment", "Finding", "OpscanError", "Report", "Sweep", "check", "env", "sweep"]
 
 _HOMES = {
     "Environment": "opscan.environment",
@@ -23,6 +25,8 @@ _HOMES = {
     "Report": "opscan.report.report",
     "check": "opscan.scan",
     "env": "opscan.settings.outlook",
+    "Sweep": "opscan.sweep.table",
+    "sweep": "opscan.sweep.run",
 }
 
 

@@ -60,3 +60,7 @@ class AuditError(OpscanError):
 
 class ConfigError(OpscanError):
     """The [tool.opscan] table of a pyproject.toml is not valid."""
+
+
+class SweepError(OpscanError):
+    """A sweep could not begin or go on: a package it needs is missing, or its files cannot be read or written."""

@@ -148,3 +148,17 @@ class Run:
     cost: Cost
     plain: Cost
     failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCost:
+    """The parameters of the model, each counted once (None without a model), and what scanning it took.
+
+    `seconds` is wall-clock time from the constructor on. `peak_bytes` is the most memory the process had resident since
+    it began, Python, torch and the user's own data included (getrusage's ru_maxrss); None where that is not counted.
+    """
+
+    parameters: int | None
+    parameter_bytes: int | None
+    seconds: float
+    peak_bytes: int | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opscan.config import InputRule
+from opscan.cost import cost_since
 from opscan.environment import NEWEST, Environment, Strictness, make_environment
 from opscan.errors import TraceError
 from opscan.finding import Line
@@ -88,6 +90,7 @@ def check(
     plan = plan_run(environment, run, replay, replay_ops)
     rebuild = None
     judged_by = rules if isinstance(rules, Ruleset) else load_rules(*([Path(rules)] if rules is not None else []))
+    started = time.perf_counter()
     if isinstance(target, str):
         with on_target(environment.device):
             built = build_target(target, {}, partial(constructing, environment.device))
@@ -107,6 +110,7 @@ def check(
         plan=plan,
         trace_device=trace_device,
         rebuild=rebuild,
+        started=started,
     )
 
 
@@ -123,12 +127,15 @@ def scan_target(
     configured: Sequence[InputRule] = (),
     trace_device: str = "meta",
     rebuild: Callable[[], Target] | None = None,
+    started: float | None = None,
 ) -> Report:
     """Trace a target that is built, judge it by the rules (the shipped ones by default), and run it by a plan.
 
     `configured` are inputs of [tool.opscan.inputs], which count where none are given. `rebuild` builds the target once
-    more, with real weights, for a run or for `trace_device` "cpu".
+    more, with real weights, for a run or for `trace_device` "cpu". `started` is what time.perf_counter() said when
+    building it began; the cost is counted from there, or from now.
     """
+    started = time.perf_counter() if started is None else started
     rules = rules if rules is not None else load_rules()
     casting = Casting(environment.device, environment.amp)
     on_cpu = trace_device == "cpu"
@@ -175,6 +182,7 @@ def scan_target(
     if input_grad is None and any(place.for_inputs for finding in report.findings for place in finding.places):
         needed = "the inputs need a gradient, as inside a larger model (assumed; --no-input-grad)"
         report = replace(report, assumptions=(*report.assumptions, needed))
+    report = replace(report, cost=cost_since(started, target.model))
     if plan is None:
         return report
     if rebuild is not None:

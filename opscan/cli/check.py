@@ -7,16 +7,17 @@ import contextlib
 import gc
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opscan.cli.options import add_environment, add_mode
 from opscan.cli.words import (
     AMP_WORDS,
     CLEAN,
     COULD_NOT_LOOK,
-    DEVICE_WORDS,
     FINDINGS,
     REPLAY_WORDS,
     SHOW_WORDS,
@@ -77,36 +78,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     what.add_argument(
         "--amp", choices=AMP_WORDS, help="put forward and loss in autocast (regions the code has itself need no flag)"
     )
-    what.add_argument(
-        "--mode", choices=("train", "eval"), default="train", help="train: forward and backward; eval: forward alone"
-    )
+    add_mode(what)
     what.add_argument(
         "--trace-device", choices=TRACE_DEVICE_WORDS, default="meta",
         help="cpu: run a small model for real instead of on meta, where what depends on values goes one way only",
     )  # fmt: skip
-    answer = parser.add_argument_group("what the answer is for")
-    answer.add_argument(
-        "--device",
-        choices=DEVICE_WORDS,
-        default="auto",
-        help="the device it will train on, here or not (default: cuda)",
-    )
-    answer.add_argument("--torch", metavar="VERSION", help="the torch it will train with (default: the installed one)")
-    answer.add_argument(
-        "--rules", action="append", default=[], type=Path, metavar="DIR",
-        help="a folder of further rules, as for your own ops (also: rules = [...] in [tool.opscan] of pyproject.toml)",
-    )  # fmt: skip
-    strictness = answer.add_mutually_exclusive_group()
-    strictness.add_argument(
-        "--strict", dest="strict", action="store_true", default=None,
-        help="it will train under torch.use_deterministic_algorithms(True): ops that switch then do not fail the check",
-    )  # fmt: skip
-    strictness.add_argument(
-        "--warn-only", dest="strict", action="store_const", const="warn_only",
-        help="it will train under torch.use_deterministic_algorithms(True, warn_only=True), which is not strict mode"
-        " with warnings: some ops then stay nondeterministic",
-    )  # fmt: skip
-    strictness.add_argument("--default", dest="strict", action="store_false", help="it will train without strict mode")
+    add_environment(parser)
     device = parser.add_argument_group("running a copy of it on the device")
     device.add_argument(
         "--run", action=argparse.BooleanOptionalAction, default=None,
@@ -186,6 +163,7 @@ def _check_one(
         from opscan.trace.autocast import on_target
         from opscan.trace.driver import constructing
 
+        started = time.perf_counter()
         gc.freeze()  # what was imported stays: collecting cycles need not look through it
         init = parse_init(arguments.init)
         specs = [parse_input(word) for word in arguments.input]
@@ -204,6 +182,7 @@ def _check_one(
             configured=config.inputs,
             trace_device=arguments.trace_device,
             rebuild=partial(build_target, target, init),
+            started=started,
         )
 
 

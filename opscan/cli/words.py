@@ -11,6 +11,8 @@ AMP_WORDS = ("bf16", "fp16")
 REPLAY_WORDS = ("all", "rules", "unknown")
 TRACE_DEVICE_WORDS = ("meta", "cpu")
 DEVICE_WORDS = ("auto", "cuda", "mps", "cpu")
+BACKEND_WORDS = ("loky", "dask", "ray")
+FORMAT_WORDS = ("table", "csv", "json", "html", "markdown")
 
 
 def complain(message: str) -> None:

@@ -39,6 +39,7 @@ def _report(report: Report) -> dict[str, Any]:
         "ops": {"forward": report.forward_ops, "backward": report.backward_ops},
         "unknown": dict(report.unknown),
         "run": asdict(report.run) if report.run else None,
+        "cost": asdict(report.cost) if report.cost else None,
         "findings": finding_rows(report),
     }
 

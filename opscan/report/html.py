@@ -10,6 +10,7 @@ from opscan.report.report import Report
 from opscan.report.words import (
     ALWAYS_SHOWN,
     SAME_VALUES,
+    cost_words,
     describe_environment,
     is_listed,
     mode_lines,
@@ -35,7 +36,8 @@ def render_html(report: Report) -> str:
         rows = "".join(_row(finding, report.environment) for finding in findings)
         parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
     ran = [f"run: {run_words(report.run, report.findings)}"] if report.run is not None else []
-    notes = [f"assumed: {text}" for text in report.assumptions] + ran + summaries(report, ALWAYS_SHOWN)
+    cost = [f"cost: {cost_words(report.cost)}"] if report.cost is not None else []
+    notes = [f"assumed: {text}" for text in report.assumptions] + ran + cost + summaries(report, ALWAYS_SHOWN)
     if notes:
         parts.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>")
     return f"<div>{''.join(parts)}</div>"

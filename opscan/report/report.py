@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opscan.environment import Environment, Strictness
-from opscan.finding import Finding, Run
+from opscan.finding import Finding, Run, ScanCost
 from opscan.rules.schema import VERDICTS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Report:
     """Findings on one target in one environment, and all that was counted, assumed or not known.
 
     `unknown` counts the ops that no rule speaks for; `run` is what came of running the step on a device, None where it
-    was not. In a notebook a report shows itself as HTML.
+    was not; `cost` is what scanning took. In a notebook a report shows itself as HTML.
     """
 
     target: str
@@ -34,6 +34,7 @@ class Report:
     unknown: Mapping[str, int]
     findings: tuple[Finding, ...]
     run: Run | None = None
+    cost: ScanCost | None = None
 
     def counts(self) -> dict[str, int]:
         """Ops per verdict, `unknown` included; verdicts that do not occur are left out."""

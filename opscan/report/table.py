@@ -14,6 +14,7 @@ from opscan.report.report import Report
 from opscan.report.words import (
     ALWAYS_SHOWN,
     SAME_VALUES,
+    cost_words,
     describe_environment,
     is_listed,
     mode_lines,
@@ -47,7 +48,7 @@ def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> s
         parts.extend(_details(finding, report.environment, width) for finding in findings)
     if "unknown" in shown and report.unknown:
         parts.append(tabulate(report.unknown.items(), headers=("unknown op", "count"), tablefmt="simple"))
-    rest = summaries(report, shown)
+    rest = [*summaries(report, shown), *([f"cost: {cost_words(report.cost)}"] if report.cost is not None else [])]
     if rest:
         parts.append("\n".join(textwrap.fill(line, width, subsequent_indent="  ") for line in rest))
     parts.append(textwrap.fill(verdict_line(report), width))

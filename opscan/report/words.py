@@ -7,7 +7,7 @@ from pathlib import Path
 
 from opscan.blame import shown_path
 from opscan.environment import Environment, Strictness
-from opscan.finding import Finding, Line, Place, Replay, Run, disagrees
+from opscan.finding import Finding, Line, Place, Replay, Run, ScanCost, disagrees
 from opscan.report.report import Report
 
 DEFAULT_MODE = {
@@ -114,6 +114,24 @@ def run_words(run: Run, findings: Iterable[Finding]) -> str:
     return (
         f"{words}; {surprises} {'finding' if surprises == 1 else 'findings'} not as predicted" if surprises else words
     )
+
+
+def cost_words(cost: ScanCost) -> str:
+    """`1,234,567 parameters (4.7 MiB), 0.31 s, at most 612 MiB of memory`."""
+    words = [f"{cost.seconds:.2f} s"]
+    if cost.parameters is not None and cost.parameter_bytes is not None:
+        words.insert(0, f"{cost.parameters:,} parameters ({bytes_words(cost.parameter_bytes)})")
+    if cost.peak_bytes is not None:
+        words.append(f"at most {bytes_words(cost.peak_bytes)} of memory")
+    return ", ".join(words)
+
+
+def bytes_words(count: int) -> str:
+    """Bytes in the largest unit that leaves at least one: `4.7 MiB`."""
+    size, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size, units = size / 1024, units[1:]
+    return f"{size:.0f} {units[0]}" if units[0] == "bytes" or size >= 100 else f"{size:.1f} {units[0]}"
 
 
 def _default_words(finding: Finding) -> str:

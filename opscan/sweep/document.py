@@ -1,0 +1,71 @@
+"""A sweep as a document in Markdown: readable where the table has thousands of rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from opscan.sweep.row import Row, most_frequent
+from opscan.sweep.summary import total_line, trainings
+from opscan.sweep.table import Sweep, families
+
+_WORST = (
+    "strict mode raises", "never repeats", "repeats in default mode", "not known", "repeats in strict mode", "repeats",
+)  # fmt: skip
+_MEANS = {
+    "repeats": "with seeds and settings, in default and in strict mode",
+    "repeats in strict mode": "only under `torch.use_deterministic_algorithms(True)`",
+    "repeats in default mode": "strict mode would stop at an op whose bits cannot vary",
+    "strict mode raises": "it varies by default, and strict mode stops it with a RuntimeError",
+    "never repeats": "it varies in strict mode as well, and nothing is said",
+    "not known": "there are ops that no rule speaks for",
+}
+
+
+def render_markdown(sweep: Sweep) -> str:
+    """Totals, a row per family with the ops in its way, and what was not traced with the reasons."""
+    setting = sweep.setting
+    parts = [
+        f"# {setting.source}",
+        f"Which of its models can be trained deterministically, and which ops stand in the way: opscan {setting.opscan},"
+        f" for {setting.environment}{', in eval mode' if setting.mode == 'eval' else ''}. {total_line(sweep)}",
+        _table(("training", "models", "what it means"), [(*each, _MEANS[each[0]]) for each in trainings(sweep.rows)]),
+        "## Ops in the way",
+        _table(("op", "verdict", "models"), [(_code(op), word, count) for word, op, count in most_frequent(sweep.rows)]),
+        "## Families",
+        "Training of the family's worst model, with how many of them it is true of; ops in the way of any.",
+        _table(("family", "models", "traced", "training", "ops in the way"), map(_family, families(sweep.rows).items())),
+    ]
+    if sweep.missed:
+        missed = [(_code(row.target), row.reason) for row in sweep.missed]
+        parts += ["## Not traced", _table(("target", "reason"), missed)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _family(entry: tuple[str, list[Row]]) -> tuple[object, ...]:
+    family, rows = entry
+    traced = [row for row in rows if row.training]
+    counted = Counter(row.training for row in traced)
+    worst = next((each for each in _WORST if counted[each]), "")  # type: ignore[index]  # the words of Training
+    of_them = f" ({counted[worst]})" if worst and counted[worst] < len(traced) else ""  # type: ignore[index]
+    return family, len(rows), len(traced), f"{worst}{of_them}", ", ".join(_ops(traced))
+
+
+def _ops(rows: Iterable[Row]) -> list[str]:
+    return [f"{_code(op)} {verdict}" for verdict, op, _ in most_frequent(rows)]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    if len(lines) == 2:
+        return ""
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    """Text that cannot end its cell, nor begin an element of HTML."""
+    return str(value).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"

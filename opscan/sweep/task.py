@@ -1,0 +1,78 @@
+"""One target: scanned in a process of its own, so that whatever it does costs no more than its row."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from opscan.environment import Environment
+from opscan.errors import OpscanError
+from opscan.isolation.client import isolated
+from opscan.isolation.outcome import Limits, is_out_of_memory
+from opscan.sweep.found import Listed
+from opscan.sweep.row import Row
+
+_LONGEST = 300
+_SCANNER = "opscan.scan"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is the same for all targets of a sweep: what the answer is for, the limits, and where the sweep began."""
+
+    environment: Environment
+    mode: str = "train"
+    rules: tuple[str, ...] = ()
+    limits: Limits = Limits(60.0, 4 << 30)
+    folder: str = ""
+    preload: tuple[str, ...] = ()
+
+
+def scan_isolated(listed: Listed, settings: Settings) -> Row:
+    """Scan one target in a process of its own. Whatever comes of it is a Row: nothing is raised."""
+    with suppress(OSError):  # a worker on another machine may not have the folder
+        os.chdir(settings.folder)
+    try:
+        outcome = isolated(scan_row, (listed, settings), settings.limits, (_SCANNER, *settings.preload))
+    except OpscanError as error:
+        return Row(listed.target, listed.family, reason=reason_of(error))
+    row = outcome.value
+    if not isinstance(row, Row):
+        reason = reason_of(outcome.error) if outcome.error else outcome.ended
+        row = Row(listed.target, listed.family, reason=reason or "ended without a word")
+    return replace(row, seconds=outcome.seconds, peak_bytes=outcome.peak_bytes)
+
+
+def scan_row(listed: Listed, settings: Settings) -> Row:
+    """Scan one target right here. Raises what scanning raises, and MemoryError if that was for want of memory."""
+    from opscan.config import find_config
+    from opscan.scan import check
+    from opscan.sweep.row import row_of
+
+    rules = find_config(Path.cwd()).ruleset(*map(Path, settings.rules))
+    wanted = settings.environment
+    try:
+        report = check(
+            listed.target,
+            device=wanted.device,
+            torch_version=str(wanted.torch),
+            strict=wanted.strict,
+            mode=settings.mode,
+            rules=rules,
+            run=False,
+        )
+    except OpscanError as error:
+        if is_out_of_memory(error):
+            raise MemoryError from error
+        raise
+    return row_of(report, listed.family)
+
+
+def reason_of(error: OpscanError) -> str:
+    """An error in one line, without what differs from machine to machine: folders and addresses in memory."""
+    text = " ".join(str(error.what).split())
+    text = re.sub(r"(?<![\w.])(?:/[\w.@+-]+)+/([\w.-]+)", r"\1", re.sub(r"\b0x[0-9a-f]{6,}\b", "0x...", text))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
