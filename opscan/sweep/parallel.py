@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from opscan.sweep.packages import needs
 
 BACKENDS = ("loky", "dask", "ray")
 _STRIKES = 3
+_PORTION = 16  # tasks per worker, then the journal is written; a portion ends with some workers waiting
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,12 +58,16 @@ def spread(
 
 
 def _results(joblib: Any, function: Callable[[T], R], tasks: dict[int, T], jobs: int) -> Iterator[tuple[int, R]]:
-    parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-    results = parallel(joblib.delayed(_Numbered(function))(at, task) for at, task in list(tasks.items()))
-    try:
-        yield from results
-    finally:
-        results.close()
+    """Results as they come, or some at a time where the backend (Ray's) has no generators."""
+    calls = [joblib.delayed(_Numbered(function))(at, task) for at, task in tasks.items()]
+    if joblib.parallel.get_active_backend()[0].supports_return_generator:
+        with closing(joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls)) as results:
+            yield from results
+        return
+    parallel = joblib.Parallel(n_jobs=jobs, batch_size=1)
+    size = _PORTION * joblib.effective_n_jobs(jobs)
+    for start in range(0, len(calls), size):
+        yield from parallel(calls[start : start + size])
 
 
 @dataclass(frozen=True)
