@@ -11,7 +11,7 @@ import ast
 import difflib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import CodeType
 from typing import Any
@@ -120,12 +120,12 @@ _FUNCTIONS = TENSOR_FUNCTIONS | PLAIN_FUNCTIONS | COUNTING_FUNCTIONS
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One expression, its argument names, and its compiled form."""
+    """One expression, its argument names, and its compiled form. Its repr is the same in every process."""
 
     text: str
-    names: frozenset[str]
-    facts: frozenset[str]
-    code: CodeType
+    names: frozenset[str] = field(repr=False)
+    facts: frozenset[str] = field(repr=False)
+    code: CodeType = field(repr=False)
 
     def holds(self, arguments: Mapping[str, Any]) -> bool:
         """Whether the expression is true for these arguments; True when it cannot be evaluated.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -61,13 +64,22 @@ def _results(joblib: Any, function: Callable[[T], R], tasks: dict[int, T], jobs:
     """Results as they come, or some at a time where the backend (Ray's) has no generators."""
     calls = [joblib.delayed(_Numbered(function))(at, task) for at, task in tasks.items()]
     if joblib.parallel.get_active_backend()[0].supports_return_generator:
-        with closing(joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls)) as results:
-            yield from results
+        yield from _closing(joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls))
         return
     parallel = joblib.Parallel(n_jobs=jobs, batch_size=1)
     size = _PORTION * joblib.effective_n_jobs(jobs)
     for start in range(0, len(calls), size):
         yield from parallel(calls[start : start + size])
+
+
+def _closing(results: Generator[T]) -> Iterator[T]:
+    """The results; when nobody wants more of them what is under way ends, without joblib's word on that."""
+    try:
+        yield from results
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.close()
 
 
 @dataclass(frozen=True)
@@ -95,11 +107,9 @@ def _loky(joblib: Any, backend: Backend) -> Iterator[int]:
 def _dask(joblib: Any, backend: Backend) -> Iterator[int]:
     distributed = needs("distributed")
     local = {"n_workers": backend.jobs, "threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
-    quiet = {"silence_logs": logging.CRITICAL}
-    with (
-        distributed.Client(backend.cluster) if backend.cluster else distributed.Client(**local, **quiet) as client,
-        joblib.parallel_config("dask", client=client),
-    ):
+    with _uninterrupted():
+        client = distributed.Client(**({"address": backend.cluster} if backend.cluster else local | _QUIET))
+    with client, joblib.parallel_config("dask", client=client):
         yield -1
 
 
@@ -109,7 +119,8 @@ def _ray(joblib: Any, backend: Backend) -> Iterator[int]:
     was_running = ray.is_initialized()
     if not was_running:
         where = {"address": backend.cluster} if backend.cluster else {"num_cpus": backend.jobs}
-        ray.init(**where, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+        with _uninterrupted():
+            ray.init(**where, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
     needs("ray.util.joblib").register_ray()
     try:
         with joblib.parallel_config("ray"):
@@ -119,4 +130,18 @@ def _ray(joblib: Any, backend: Backend) -> Iterator[int]:
             ray.shutdown()
 
 
+_QUIET = {"silence_logs": logging.CRITICAL}
 _RUNNING = {"loky": _loky, "dask": _dask, "ray": _ray}
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes started in here leave a Ctrl-C at the terminal to this one, which then ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
