@@ -16,6 +16,7 @@ from opscan.rules.condition import Condition
 from opscan.rules.load import Ruleset
 from opscan.rules.schema import VERDICTS, Bits, BitsClaim, DefaultBehaviour, History, Rule
 from opscan.trace.graph import CompositeCall, ModuleSite, SourceLine, Trace, call_of
+from opscan.trace.hygiene import collector_rests
 
 OWN_NAMESPACES = frozenset({
     "aten", "prim", "prims", "rngprims", "quantized", "_quantized", "quantized_decomposed", "sparse", "mkldnn",
@@ -53,6 +54,7 @@ class Matched:
     unknown: Mapping[str, int]
 
 
+@collector_rests()
 def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
     """Every op and composite call of the trace that a rule speaks of, as grouped findings."""
     candidates = _Candidates(rules, environment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import tomllib
 from collections import OrderedDict
 from collections.abc import Callable
@@ -233,6 +234,21 @@ def test_renaming_and_nesting_modules_never_changes_a_verdict(names: list[str], 
         return [(each.rule, each.verdict, each.op, each.count) for each in report.findings]
 
     assert judged(flat) == judged(nested)
+
+
+def test_the_garbage_collector_does_not_walk_the_trace_while_it_is_matched() -> None:
+    trace = trace_of(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReplicationPad2d(1)), IMAGES)
+    rules, environment, thresholds = load_rules(), make_environment("cuda"), gc.get_threshold()
+    collections: list[str] = []
+    gc.callbacks.append(lambda phase, info: collections.append(phase))
+    gc.set_threshold(1)
+    try:
+        match(trace, rules, environment)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.pop()
+    assert gc.isenabled()
+    assert collections.count("start") <= 5  # before and after; in between there are hundreds of allocations
 
 
 def test_matching_is_pure() -> None:

@@ -26,18 +26,33 @@ def _compiled_code_eager() -> AbstractContextManager[object]:
 
 
 @contextmanager
+def collector_rests() -> Iterator[None]:
+    """While active, the cyclic garbage collector does not run by itself.
+
+    What goes through a whole graph makes many small objects and no cycles. The collector would walk the graph for them:
+    0.3 s for 40,000 ops, more than judging them takes (CPython 3.11).
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@contextmanager
 def unchanged_process(asked: AskedStrict | None = None, strict: bool | None = None) -> Iterator[None]:
     """Restore, value by value, all process-wide state a trace touches, however it ends.
 
     Inside, strict mode is off, and `asked` hears what the code would have it (see Note [Strict mode in a trace]); or,
-    given `strict`, it is on or off for real. The cyclic garbage collector rests: a trace creates many small objects and
-    frees none of them.
+    given `strict`, it is on or off for real. The cyclic garbage collector rests.
     """
     was_strict = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn
     cudnn_flags = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic)
-    dtype, grad, collecting = torch.get_default_dtype(), torch.is_grad_enabled(), gc.isenabled()
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
     cpu_rng, python_rng = torch.get_rng_state(), random.getstate()
     cuda_rng = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     numpy_random = sys.modules.get("numpy.random")
@@ -45,9 +60,8 @@ def unchanged_process(asked: AskedStrict | None = None, strict: bool | None = No
     anomaly, checks_nan = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
     precision = torch.get_float32_matmul_precision()
     device = _default_device()
-    gc.disable()
     try:
-        with warnings.catch_warnings(), _compiled_code_eager():
+        with collector_rests(), warnings.catch_warnings(), _compiled_code_eager():
             warnings.simplefilter("ignore")
             torch._C._set_deterministic_algorithms(bool(strict))
             torch.set_anomaly_enabled(False)  # meta has no values to check
@@ -68,5 +82,3 @@ def unchanged_process(asked: AskedStrict | None = None, strict: bool | None = No
             torch.cuda.set_rng_state_all(cuda_rng)
         if numpy_random:
             numpy_random.set_state(numpy_rng)
-        if collecting:
-            gc.enable()
