@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from opscan.environment import Environment
@@ -21,7 +22,9 @@ from opscan.report.words import (
 )
 from opscan.rules.schema import Replacement
 
-_CELL = "text-align:left;vertical-align:top;white-space:normal"
+_CELL = "text-align:left;vertical-align:top;white-space:normal;padding:2px 12px 2px 0"
+_WIDE = f"{_CELL};min-width:14em"
+"""A cell of whole sentences; where there is no room for it the table scrolls."""
 
 
 def render_html(report: Report) -> str:
@@ -34,7 +37,8 @@ def render_html(report: Report) -> str:
     if findings:
         head = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("verdict", "op", "count", "where", "what to do"))
         rows = "".join(_row(finding, report.environment) for finding in findings)
-        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        parts.append(f'<div style="overflow-x:auto">{table}</div>')
     ran = [f"run: {run_words(report.run, report.findings)}"] if report.run is not None else []
     cost = [f"cost: {cost_words(report.cost)}"] if report.cost is not None else []
     notes = [f"assumed: {text}" for text in report.assumptions] + ran + cost + summaries(report, ALWAYS_SHOWN)
@@ -53,18 +57,23 @@ def _row(finding: Finding, environment: Environment) -> str:
     )
     instead = "".join(_remedy(each) for each in finding.replacements)
     cells = (
-        f"<b>{finding.verdict}</b>",
-        f"<code>{escape(finding.op)}</code><br>{escape(finding.phase)}",
-        str(finding.count),
-        where,
-        f"{modes}{_folded(f'why: {escape(finding.title)}', escape(finding.message))}{instead}",
+        (_CELL, f"<b>{finding.verdict}</b>"),
+        (_CELL, f"<code>{_breakable(finding.op)}</code><br>{escape(finding.phase)}"),
+        (_CELL, str(finding.count)),
+        (_WIDE, where),
+        (_WIDE, f"{modes}{_folded(f'why: {escape(finding.title)}', escape(finding.message))}{instead}"),
     )
-    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for style, cell in cells) + "</tr>"
 
 
 def _remedy(replacement: Replacement) -> str:
     name = f"instead: {escape(replacement.name)} ({SAME_VALUES[replacement.same_values]})"
     return _folded(name, f"<pre>{escape(replacement.how.strip())}</pre>")
+
+
+def _breakable(name: str) -> str:
+    """A dotted name that may be broken after dots and underscores."""
+    return re.sub(r"([._])(?=\w)", r"\1<wbr>", escape(name))
 
 
 def _folded(summary: str, content: str) -> str:
