@@ -10,10 +10,11 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from opscan.blame import one_line, user_line
 from opscan.errors import InputError, OpscanError
 from opscan.target.batch import Batch, Leaf
 from opscan.target.build import Target
-from opscan.target.inputs import DTYPES, Inputs, InputSpec, flag, make_inputs, shown_shape
+from opscan.target.inputs import DTYPES, Inputs, InputSpec, flag, make_inputs, parse_input, shown_shape
 from opscan.target.slots import given_by_name, names_of
 from opscan.target.solve import Attempt, solve_inputs
 from opscan.target.step import Criterion, TrainingStep
@@ -229,9 +230,9 @@ def _placed(
 
 def _renamed(name: str, found: _Found) -> _Found:
     """The value under the name the step gives it, with a flag of that name."""
-    spec = _spec_of(name, found.value)
     if not found.line:  # it was given or offered
         return found
+    spec = _spec_in(name, found.line) or _spec_of(name, found.value)
     if spec is None:
         return _Found(found.value, f"{name} is {found.line}")
     return _Found(found.value, _line(spec))
@@ -241,6 +242,13 @@ def _line(spec: InputSpec, what: str = "input") -> str:
     bound = "" if spec.bound is None else f", values below {spec.bound}"
     bound += "" if spec.value is None else f", all {spec.value}"
     return f"{spec.name} = {spec.dtype} {shown_shape(spec.shape)}{bound} ({what}, assumed; {flag(spec)})"
+
+
+def _spec_in(name: str, line: str) -> InputSpec | None:
+    """The word of the flag that a line of the solver's ends in."""
+    flags = re.search(r"; --input (.+)\)$", line)
+    words = shlex.split(flags[1]) if flags else []
+    return replace(parse_input(words[0]), name=name) if len(words) == 1 else None
 
 
 def _spec_of(name: str, value: object) -> InputSpec | None:
