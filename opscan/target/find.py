@@ -39,8 +39,9 @@ def find_inputs(
     finder = _Finder(settled, attempting, with_loss)
     if given is not None and (given.args or given.kwargs):
         return finder.from_given(given)
+    declared = settled.stepping is not None and bool(settled.stepping.known)
     for offer in offers_of(settled.target, configured):
-        found = finder.from_offer(offer)
+        found = finder.from_offer(offer) if offer.own or not declared else None
         if found is not None:
             return replace(found, assumptions=(*finder.notes, *found.assumptions))
     found = finder.solved()

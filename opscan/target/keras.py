@@ -42,8 +42,14 @@ def keras_inputs(model: nn.Module) -> dict[str, InputSpec]:
         shape = getattr(model, "_build_shapes_dict", None) or {}
         shapes = [each for each in shape.values() if _is_shape(each)]
         return {name: _spec(each, "float32", name) for name, each in zip(_names(len(shapes)), shapes, strict=True)}
-    names = _names(len(tensors))
+    keyed = getattr(model, "_inputs_struct", None)
+    names = [str(key) for key in keyed] if isinstance(keyed, dict) else _names(len(tensors))
     return {name: _spec(each.shape, str(each.dtype), name) for name, each in zip(names, tensors, strict=True)}
+
+
+def is_built(model: Any) -> bool:
+    """Whether all its layers have their weights."""
+    return all(layer.built for layer in model._flatten_layers())
 
 
 def _names(count: int) -> list[str]:

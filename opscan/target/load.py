@@ -9,13 +9,12 @@ import pkgutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 
 from opscan.blame import one_line, shown_path, user_line
 from opscan.errors import TargetError
 from opscan.target.spec import TargetSpec
-
-_KERAS_BACKENDS = ("tensorflow", "jax", "openvino")
 
 # Note [sys.path keeps what a target needed]
 # The directory a target was imported from stays first on sys.path, as it does for `python file.py`: the user's code may
@@ -121,9 +120,11 @@ def _import_failure(error: BaseException, spec: TargetSpec, name: str) -> Target
         return TargetError(f"importing {name} ends the program: sys.exit({error.code!r})", where, hint)
     if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
         return TargetError(f"no module named {error.name!r}", spec.text, _near_modules(name))
-    if isinstance(error, ImportError) and error.name in _KERAS_BACKENDS and "keras" in sys.modules:
+    if isinstance(error, ImportError) and _is_of_keras_backend(error):
         hint = "opscan traces Keras on its torch backend: KERAS_BACKEND=torch opscan check ..."
-        return TargetError(f"Keras runs on {error.name} here, which is not installed", where, hint)
+        return TargetError(
+            f"{name} imports Keras, whose backend needs {error.name}, which is not installed", where, hint
+        )
     if isinstance(error, ModuleNotFoundError) and error.name:
         hint = "Install it in the environment opscan runs in, or import it only where it is used."
         return TargetError(f"{name} imports {error.name}, which is not installed", where, hint)
@@ -131,6 +132,12 @@ def _import_failure(error: BaseException, spec: TargetSpec, name: str) -> Target
         hint = "Name the file by module from the directory above its package (pkg.mod:Name), or add an __init__.py."
         return TargetError(f"importing {name} raised {one_line(error)}", where, hint)
     return TargetError(f"importing {name} raised {one_line(error)}", where, f'Try: python -c "import {name}"')
+
+
+def _is_of_keras_backend(error: ImportError) -> bool:
+    """Whether Keras itself asked for what is not there: it imports its backend when it is imported."""
+    files = (frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__))
+    return any("keras" in Path(file).parts and "backend" in Path(file).parts for file in files)
 
 
 def _syntax_failure(error: SyntaxError, spec: TargetSpec) -> TargetError:

@@ -19,7 +19,7 @@ from opscan.errors import InputError
 from opscan.target.beside import criterion_for, model_named_by, optimizer_for
 from opscan.target.build import Target
 from opscan.target.inputs import Inputs
-from opscan.target.keras import KerasStep, has_loss, is_keras, keras_batch, keras_inputs, wants_classes
+from opscan.target.keras import KerasStep, has_loss, is_built, is_keras, keras_batch, keras_inputs, wants_classes
 from opscan.target.lightning import LightningStep, has_forward, has_step
 from opscan.target.roles import Argument, roles_of
 from opscan.target.step import Criterion, TrainingStep, batch_of
@@ -83,9 +83,11 @@ def _keras(target: Target, model: nn.Module) -> Settled:
         line = "the model is not compiled: its outputs are differentiated, without a loss or an optimizer"
         return Settled(replace(target, assumptions=(*target.assumptions, line)))
     step = KerasStep(model.train_step, model, {})  # type: ignore[arg-type]
-    batch = keras_batch(model, keras_inputs(model))
-    made = replace(target, call=step)
-    return Settled(made, Stepping(made, step, batch, classes_first=wants_classes(model)))
+    inputs = keras_inputs(model)
+    lines = () if is_built(model) else ("the model is not built yet: the step makes its weights",)
+    made = replace(target, call=step, assumptions=(*target.assumptions, *lines))
+    batch = keras_batch(model, inputs)
+    return Settled(made, Stepping(made, step, batch, classes_first=wants_classes(model), known=inputs))
 
 
 def _of_function(target: Target, roles: tuple[Argument, ...], make_model: MakeModel) -> Settled:

@@ -14,7 +14,7 @@ import shlex
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -43,7 +43,8 @@ _BROADCASTS = "Using a target size"  # torch warns so, and goes on with a loss n
 class Stepping:
     """A step whose arguments are to be found: `batch` is how it reads them.
 
-    `classes_first` says whether integer targets are tried before floating ones.
+    `known` are leaves that the model declares, in the first part of its batch. `classes_first` says whether integer
+    targets are tried before floating ones.
     """
 
     target: Target
@@ -52,6 +53,7 @@ class Stepping:
     criterion: Criterion | None = None
     classes_first: bool = True
     has_forward: bool = True
+    known: Mapping[str, InputSpec] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,9 @@ def _by_forward(
     stepping: Stepping, attempting: Attempting, given: Mapping[str, object], offered: Inputs | None, budget_s: float
 ) -> Iterator[dict[str, _Found]]:
     """The batches to try, from inputs the forward runs on."""
+    if stepping.known:
+        yield from _declared(stepping, attempting, given)
+        return
     spread = next((leaf for leaf in stepping.batch.leaves if leaf.kind == "keywords"), None)
     forward = _forward_of(stepping, spread)
     if forward is None:
@@ -166,7 +171,28 @@ def _by_forward(
         yield from _spread(spread, values, _target_choices(stepping, output, values))
         return
     placed, left = _placed(stepping.batch.leaves, values, given)
-    for choice in _choices(stepping, left, _target_choices(stepping, output, values)):
+    yield from _completed(stepping, placed, left, output)
+
+
+def _declared(stepping: Stepping, attempting: Attempting, given: Mapping[str, object]) -> Iterator[dict[str, _Found]]:
+    """The batches to try where the model says what its inputs are."""
+    made = make_inputs(stepping.known.values()).kwargs
+    lines = {name: _line(spec, "input, as the model declares it") for name, spec in stepping.known.items()}
+    placed = {name: _Found(value, lines[name]) for name, value in made.items()}
+    placed |= {name: _Found(value) for name, value in given.items()}
+    (data,) = stepping.batch.assembled({name: each.value for name, each in placed.items()}).values()
+    output = attempting(stepping.step.model)((data[0],), {})  # type: ignore[arg-type, index]
+    yield from _completed(stepping, placed, [each for each in stepping.batch.leaves if each.name not in placed], output)
+
+
+def _completed(
+    stepping: Stepping, placed: dict[str, _Found], left: Sequence[Leaf], output: object
+) -> Iterator[dict[str, _Found]]:
+    """What is placed, with targets to try for the leaves that are left."""
+    outputs: object = list(output.values()) if isinstance(output, Mapping) else output
+    several = outputs if isinstance(outputs, list | tuple) and len(outputs) == len(left) else [output] * len(left)
+    targets = [_target_choices(stepping, each, placed) for each in several]
+    for choice in _choices(stepping, left, targets):
         found = {**placed, **choice}
         yield {leaf.name: found[leaf.name] for leaf in stepping.batch.leaves} | {
             name: each for name, each in found.items() if stepping.criterion and name == stepping.criterion.name
@@ -305,13 +331,14 @@ def _like(tensor: torch.Tensor) -> InputSpec:
     return InputSpec(tuple(tensor.shape), dtype, bound if bound is None or bound > 0 else None)
 
 
-def _choices(stepping: Stepping, left: Sequence[Leaf], targets: Sequence[InputSpec]) -> Iterator[dict[str, _Found]]:
+def _choices(
+    stepping: Stepping, left: Sequence[Leaf], targets: Sequence[Sequence[InputSpec]]
+) -> Iterator[dict[str, _Found]]:
     """Values for the leaves that are left: the same kind for all of them first, then each combination."""
     names = [leaf.name for leaf in left]
     criterion = stepping.criterion
     losses: Sequence[Callable[..., Any] | None] = criterion.choices if criterion else (None,)
-    alike = [(each,) * len(names) for each in targets] if names else [()]
-    rows = dict.fromkeys([*alike, *(itertools.product(targets, repeat=len(names)) if len(names) > 1 else ())])
+    rows = dict.fromkeys([*zip(*targets, strict=False), *itertools.product(*targets)])
     for row, loss in itertools.product(rows, losses):
         found = {name: _target(name, spec) for name, spec in zip(names, row, strict=True)}
         if criterion is not None and loss is not None:
