@@ -26,8 +26,8 @@ class Hints:
     """`sizes` has the first size to try for an axis, `images` forms of the images a model without convolutions takes.
 
     `widths` are the whole numbers the model was made with, by name, where one may be the input's number of features.
-    `is_graph` says that the other parameters speak of nodes, of which there are `batch`. `names` are all parameters, `optional` those
-    that nobody gave and that may be left out, `layers` the forms the model's layers take.
+    `is_graph` says that the other parameters speak of nodes, of which there are `batch`. `names` are all parameters,
+    `optional` those that nobody gave and that may be left out, `layers` the forms the model's layers take.
     """
 
     batch: int = BATCH

@@ -1,4 +1,4 @@
-"""Which optional arguments a failed call was missing, by its traceback: the None it stumbled on, followed to its source.
+"""Which optional arguments a failed call was missing: the None it stumbled on, followed through the traceback.
 
 The frame that raised read a None, or its message names a parameter that is None. Each caller's line says what it
 handed on under that name or in that place, up to the parameters of the forward that was called.
@@ -16,6 +16,8 @@ from traceback import walk_tb
 from types import CodeType, FrameType, TracebackType
 
 _ASKS = re.compile(r"none|must|specify|provide|require|missing|expect|should|need|pass|either|at least", re.I)
+
+_MISSING = re.compile(r"`?(\w+)`? (?:is|are) (?:missing|required)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,14 @@ class _Step:
 
 
 def missing_arguments(error: BaseException, optional: Collection[str]) -> list[str]:
-    """Those of the parameters `optional` that the error asks for, the likeliest first; nothing where it is another's."""
+    """Those of the parameters `optional` that the error asks for, the likeliest first."""
     message = str(error)
     if not _ASKS.search(message) and "NoneType" not in message:
         return []
     steps = list(_steps(error.__traceback__))
     said = re.findall(r"\w+", message)
+    if named := [name for name in _MISSING.findall(message) if name in optional]:
+        return named
     followed = [name for name in _followed(steps, said) if name in optional]
     found = followed or [name for name in said if name in optional]
     return [name for name in dict.fromkeys(found) if name not in _instead_of(found, said)]

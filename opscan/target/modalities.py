@@ -74,6 +74,7 @@ def _flat(configs: Configs) -> list[Form]:
     return [Form((rows, width * (steps or 1))), Form((BATCH, side * side, width))] if patch else []
 
 
+_SECOND = 16000  # samples
 _GRID = 4  # merged patches on each side of an image of no fixed size
 
 
@@ -102,14 +103,11 @@ def _features(name: str, configs: Configs) -> list[Form]:
 
 
 def _samples(name: str, configs: Configs) -> list[Form]:
+    """Waves, one second of them; a spectrogram where its length is said."""
     channels = number(configs, "audio_channels num_audio_channels", _SOUND)
-    wave = [Form((BATCH, channels, 16000))] if channels else []
-    bands = number(configs, "num_mel_bins", _SOUND)
-    return [
-        *wave,
-        *(_features(name, configs) if bands else []),
-        *([] if bands or wave else [Form((BATCH, 16000)), Form((BATCH, 1, 16000))]),
-    ]
+    waves = [Form((BATCH, channels, _SECOND)), Form((BATCH, _SECOND)), Form((BATCH, 1, _SECOND))]
+    spectra = _features(name, configs) if number(configs, "num_mel_bins", _SOUND) else []
+    return [*spectra, *waves] if spectra and number(configs, "max_length", _SOUND) else [*waves, *spectra]
 
 
 def _past(name: str, configs: Configs) -> list[Form]:

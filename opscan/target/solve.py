@@ -10,6 +10,7 @@ The first trial that runs wins. Everything is tried in a fixed order, so the ans
 from __future__ import annotations
 
 import io
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,15 +25,18 @@ from opscan.target.failure import Failure, failure_of, fatal_among, unsolved
 from opscan.target.hints import hints_for
 from opscan.target.inputs import Inputs, InputSpec, flag, make_inputs, shown_shape
 from opscan.target.labels import has_loss, label_names, labelled, may_have_loss
+from opscan.target.mended import next_trials
 from opscan.target.slots import Slot, given_by_name, names_of, optional_of, ways_to_call
-from opscan.target.trials import Trial, first_trials, next_trials
+from opscan.target.trials import Trial, all_forms, first_trials
 
 Attempt = Callable[[tuple[object, ...], dict[str, object]], object]
 
 _DEEPEST = 6  # how many clues are followed, one from the other
 _ENOUGH_NO_TENSOR = 8  # trials, with something that is no tensor asked for in one of them
 _ENOUGH_ALIKE = 40  # trials that all failed alike, or among them a bug in the forward: no shape will help
-_ENOUGH_LABELLED, _MOST_MENDED = 8, 2  # trials made for a loss, and of those that one failure suggests
+_ENOUGH_EXTENDED, _MOST_MENDED = 8, 2  # trials made for a loss or an image, and of those that one failure suggests
+_MEDIA = ("pixel_values", "input_features", "input_values")
+_INSTEAD = ("images", "inputs_embeds")
 _ENOUGH_BETTER = 24  # trials made in the hope of a better input than a doubtful one
 
 
@@ -71,8 +75,8 @@ def solve_inputs(
     `attempt(args, kwargs)` runs it and raises what it raises. If it returns the output, a batch that came out longer
     than it went in is doubted, and a better size looked for. It is called up to some thousand times, so it has to leave
     the model as it was; and not at all if nothing is left to be found: the given inputs are then returned unchanged.
-    Raises InputError if nothing runs within `budget_s` seconds of this process's time, so that a busy machine finds what
-    an idle one does, or if the forward itself fails.
+    Raises InputError if nothing runs within `budget_s` seconds of this process's time (a busy machine finds what an
+    idle one does), or if the forward itself fails.
     """
     given = given or Inputs()
     ways = ways_to_call(target, given)
@@ -88,8 +92,11 @@ def solve_inputs(
     )
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # the user's forward may print at every trial
         warnings.simplefilter("ignore")
-        solved = _first_that_runs(search, trials)
+        first = next(trials)
+        solved = _media_at_once(search, first) or _first_that_runs(search, itertools.chain([first], trials))
         lost: tuple[str, ...] = ()
+        if solved is not None and solved.hints.configs:
+            solved = _with_media(search, solved)
         if solved is not None and labels and may_have_loss(search.output) and not has_loss(search.output):
             solved, lost = _with_loss(search, solved, labels)
     if solved is None:
@@ -123,20 +130,46 @@ def _first_that_runs(search: _Search, trials: Iterator[Trial]) -> Trial | None:
 
 
 def _with_loss(search: _Search, solved: Trial, labels: tuple[str, ...]) -> tuple[Trial, tuple[str, ...]]:
-    """The trial with labels that bring the model's own loss; where a few tries find none, as it was, and a line on it."""
-    stack = list(reversed(list(labelled(solved, search.output, labels))))
-    most = len(search.tried) + _ENOUGH_LABELLED
+    """The trial with labels that bring the model's own loss; where few tries find none, as it was, and a line on it."""
+    found = _extended(search, labelled(solved, search.output, labels), lambda: has_loss(search.output))
+    if found is not None:
+        return found, ()
+    said = f"{', '.join(labels)}: none found that the model returns a loss for (--input {labels[0]}=...)"
+    return solved, (said,)
+
+
+def _media_at_once(search: _Search, first: Trial) -> Trial | None:
+    """The first trial with an image beside its text: spares the one without."""
+    with_media = _with_media(search, first) if first.hints.configs else first
+    return None if with_media is first else with_media
+
+
+def _with_media(search: _Search, solved: Trial) -> Trial:
+    """The trial with the images or the sound that the model takes beside its text, if a few tries find them."""
+    taken, output = {slot.name for slot in solved.slots}, search.output
+    for name in _MEDIA:
+        if name in solved.hints.optional and not taken & {name, *_INSTEAD} and "input_ids" in taken:
+            trials = [solved.extended(name, form) for form in all_forms(name, solved.hints)[:_MOST_MENDED]]
+            found = _extended(search, iter(trials), lambda: True)
+            solved, output = (solved, output) if found is None else (found, search.output)
+    search.output = output
+    return solved
+
+
+def _extended(search: _Search, trials: Iterator[Trial], accept: Callable[[], bool]) -> Trial | None:
+    """The first of a few trials that runs and is accepted, following what failures say."""
+    stack = list(reversed(list(trials)))
+    most = len(search.tried) + _ENOUGH_EXTENDED
     while stack and len(search.tried) < most and time.process_time() < search.deadline:
         trial = stack.pop()
         if trial.specs in search.tried:
             continue
         arguments, error = _run(search, trial)
-        if error is None and has_loss(search.output):
-            return trial, ()
+        if error is None and accept():
+            return trial
         if error is not None:
             stack += reversed(next_trials(trial, error, arguments)[:_MOST_MENDED])
-    said = f"{', '.join(labels)}: none found that the model returns a loss for (--input {labels[0]}=...)"
-    return solved, (said,)
+    return None
 
 
 def _run(search: _Search, trial: Trial) -> tuple[tuple[object, ...], BaseException | None]:
