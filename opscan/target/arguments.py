@@ -63,7 +63,7 @@ def fill_arguments(function: Callable[..., object], given: Given) -> Arguments:
         return Arguments(given.args, {**given.kwargs, **given.init})
     bound = bind_given(function, signature, given)
     values: dict[str, object] = {}
-    for name in (*unfilled(signature, bound), *_left_out_config(function, signature, bound)):
+    for name in unfilled(signature, bound):
         values[name] = assumed_value(function, signature.parameters[name])
         if values[name] is UNKNOWN:
             raise TargetError(
@@ -121,16 +121,6 @@ def unfilled(signature: inspect.Signature, filled: Mapping[str, object]) -> list
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     required = [p for p in signature.parameters.values() if p.default is p.empty and p.kind not in variadic]
     return [parameter.name for parameter in required if parameter.name not in filled]
-
-
-def _left_out_config(
-    function: Callable[..., object], signature: inspect.Signature, filled: Mapping[str, object]
-) -> list[str]:
-    """The configuration of a class that names its kind, where it may be left out and nothing else was given."""
-    config = signature.parameters.get("config")
-    if filled or config is None or config.default is not None or getattr(function, "config_class", None) is None:
-        return []
-    return ["config"] if _default_config(function, config) is not UNKNOWN else []
 
 
 def assumed_value(function: Callable[..., object], parameter: inspect.Parameter) -> object:

@@ -26,6 +26,12 @@ READ = {
     "an integer scalar": ("t=int64:scalar<10", InputSpec((), "int64", 10, "t")),
     "all of one value": ("lengths=int64:2=16", InputSpec((2,), "int64", name="lengths", value=16)),
     "a value below zero": ("int64:2=-1", InputSpec((2,), "int64", value=-1)),
+    "values in turn": ("int64:1x3=1,16,16", InputSpec((1, 3), "int64", values=((1, 1), (16, 1), (16, 1)))),
+    "values, some of them repeated": (
+        "ids=int64:2x8=9*7,2",
+        InputSpec((2, 8), "int64", None, "ids", None, ((9, 7), (2, 1))),
+    ),
+    "one value so many times": ("int64:4=-1*3", InputSpec((4,), "int64", values=((-1, 3),))),
 }
 
 
@@ -47,6 +53,10 @@ REFUSED = {
     "a value for floats": ("2x3=1", "only integers take a value"),
     "a value the dtype cannot hold": ("uint8:2=-1", "not between 0 and 255"),
     "a bound and a value": ("int64:2<3=1", "cannot read"),
+    "values for floats": ("2x3=1,2", "only integers take a value"),
+    "one of the values too large": ("uint8:2=1,256", "not between 0 and 255"),
+    "a value that stands no time": ("int64:2=1*0,2", "stands no time"),
+    "no value after the comma": ("int64:2=1,", "cannot read"),
     "a bound of nothing": ("int64:2<0", "not between 1 and"),
     "a bound the dtype cannot hold": ("int8:2<1000", "not between 1 and 127"),
 }
@@ -60,6 +70,7 @@ def test_refuses(text, said):
     assert caught.value.hint
 
 
+_VALUE = st.tuples(st.integers(-9, 9), st.integers(1, 9))
 specs = st.builds(
     lambda shape, kind, name: InputSpec(tuple(shape), *kind[:2], name, *kind[2:]),
     st.lists(st.integers(0, 10**6), max_size=6),
@@ -67,6 +78,7 @@ specs = st.builds(
         st.tuples(st.sampled_from(sorted(inputs.DTYPES)), st.none()),
         st.tuples(st.sampled_from(["int8", "int64", "uint8"]), st.integers(1, 127)),
         st.tuples(st.sampled_from(["int8", "int64"]), st.none(), st.integers(-128, 127)),
+        st.tuples(st.just("int64"), st.none(), st.none(), st.lists(_VALUE, min_size=2, max_size=4).map(tuple)),
     ),
     st.none() | st.from_regex(r"[a-z_][a-z_0-9]*", fullmatch=True),
 )
@@ -75,6 +87,23 @@ specs = st.builds(
 @given(specs)
 def test_every_spec_is_read_back(spec):
     assert parse_input(str(spec)) == spec
+
+
+MADE = {
+    "in turn": ("int64:2x3=1,16,16", [[1, 16, 16], [1, 16, 16]]),
+    "in turn, over the end of a row": ("int64:2x3=5,6", [[5, 6, 5], [6, 5, 6]]),
+    "repeated": ("int64:2x4=9*3,2", [[9, 9, 9, 2], [9, 9, 9, 2]]),
+    "more than there is room for": ("int64:1x2=7*99,1", [[7, 7]]),
+    "of an empty tensor": ("int64:0=1,2", []),
+}
+
+
+@pytest.mark.parametrize(("word", "values"), MADE.values(), ids=MADE)
+def test_fills_with_values(word, values):
+    made = make_inputs([parse_input(word)])
+    assert made.args[0].tolist() == values
+    assert made.args[0].dtype == torch.int64
+    assert not made.assumptions
 
 
 def test_makes_floats_on_meta_and_integers_concrete():
