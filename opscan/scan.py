@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,12 +31,16 @@ from opscan.target.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_
 from opscan.target.settle import settle
 from opscan.target.slots import names_of
 from opscan.trace.autocast import Casting, on_target
+from opscan.trace.choices import FALSE, FALSE_FIRST, TRUE_FIRST
 from opscan.trace.driver import Mode, attempt, constructing, on_meta, trace_target
 from opscan.trace.graph import Trace, call_of
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.real import attempt_on_cpu, trace_on_cpu
 
 MODES = ("train", "eval")
+_MOST_OPS = 20_000
+"""A longer step is traced both ways, and not in combinations of ways."""
+
 TRACE_DEVICES = ("meta", "cpu")
 ON_CPU = "traced on the CPU for real: of what depends on values, only the way that these take was traced"
 
@@ -170,12 +175,12 @@ def scan_target(
     )
     refused: tuple[str, ...] = ()
     try:
-        traces = _both_ways(partial(trace, input_grad=grad))
+        traces = _every_way(partial(trace, input_grad=grad))
     except TraceError as error:
         if input_grad is not None or not grad or error.call:
             raise informed(error, rules, environment) from error.__cause__
         grad = False
-        traces = _both_ways(partial(trace, input_grad=grad))
+        traces = _every_way(partial(trace, input_grad=grad))
         refused = ("the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)",)
     assumptions = (*target.assumptions, *inputs.assumptions, *(bound.assumptions if bound else ()), *refused)
     report = make_report(target.label, traces, environment, assumptions, rules)
@@ -246,21 +251,26 @@ def _word(rule: Rule, environment: Environment) -> str:
     return "nothing" if entry is None else entry.verdict or "that it repeats"
 
 
-def _both_ways(trace: Callable[..., Trace]) -> tuple[Trace, ...]:
-    """The trace, and where the way through hung on values that had to be made up, one that goes the other way."""
+def _every_way(trace: Callable[..., Trace]) -> tuple[Trace, ...]:
+    """The trace; where the way through hung on values that had to be made up, the other ways of Note [Several ways]."""
     try:
         first = trace()
     except TraceError as error:
         try:
-            return (trace(otherwise=True),)
+            return (trace(way=FALSE),)
         except TraceError:
             raise error from None
-    if not first.inventions:
-        return (first,)
-    try:
-        return first, trace(otherwise=True)
-    except TraceError:
-        return (first,)
+    traces = [first]
+    for way in (FALSE, TRUE_FIRST, FALSE_FIRST) if first.inventions else ():
+        if way != FALSE and (len(traces) < 2 or _places(traces) < 2 or len(first.ops()) > _MOST_OPS):
+            break
+        with suppress(TraceError):
+            traces.append(trace(way=way))
+    return tuple(traces)
+
+
+def _places(traces: Sequence[Trace]) -> int:
+    return max(each.places for each in traces)
 
 
 def _bind_loss(
@@ -287,10 +297,13 @@ def _limits(environment: Environment) -> tuple[str, ...]:
 
 def _invented(traces: Sequence[Trace]) -> tuple[str, ...]:
     """One line per place where a value that hangs on weights or activations had to be made up."""
-    ways = "both ways were" if len(traces) > 1 else "only one way was"
+    if len(traces) == 1:
+        ways = f"only one way was traced, {traces[0].way}"
+    else:
+        ways = "both ways were traced" + (f", in {len(traces)} combinations" if len(traces) > 2 else "")
     places = dict.fromkeys((each.op, each.called) for trace in traces for each in trace.inventions)
     return tuple(
         (f"{short_line(Line(*called))}: " if called else "")
-        + f"{op.removeprefix('aten.').partition('.')[0]} depends on values a trace does not have; {ways} traced"
+        + f"{op.removeprefix('aten.').partition('.')[0]} depends on values a trace does not have; {ways}"
         for op, called in places
     )

@@ -15,6 +15,7 @@ from opscan.errors import TraceError
 from opscan.trace.autocast import Autocast, Casting, on_target
 from opscan.trace.borrow import StandIn, Twins, borrowed, meta_or_known
 from opscan.trace.calls import PublicCalls
+from opscan.trace.choices import FALSE, TRUE, Choices, EndlessLoopError, NoChoices, Way
 from opscan.trace.functions import functions_heard
 from opscan.trace.graph import Role, Trace
 from opscan.trace.hygiene import unchanged_process
@@ -44,14 +45,10 @@ def constructing(device: str = "cuda") -> Iterator[None]:
         recorded_construction(),
         on_target(device),
         PublicCalls(),
-        Values(_refuse_to_invent),
+        Values(NoChoices()),
         unwritten_remembered(on_meta=True),
     ):
         yield
-
-
-def _refuse_to_invent(op: Any) -> None:
-    raise RuntimeError(f"{op}: the values are not there while a model is built on meta")
 
 
 _CASTING = Casting()
@@ -63,10 +60,10 @@ class Regime:
     This one is the trace's: on meta, where nothing real happens.
     """
 
-    def __init__(self, watched: frozenset[str], otherwise: bool = False, casting: Casting = _CASTING) -> None:
+    def __init__(self, watched: frozenset[str], way: Way = TRUE, casting: Casting = _CASTING) -> None:
         self.watched = watched
         self.autocast = Autocast(casting)
-        self.recorder = Recorder(watched, otherwise, self.autocast.dtype_within)
+        self.recorder = Recorder(watched, way, self.autocast.dtype_within)
         self.calls = PublicCalls(self.recorder.on_call, self.autocast.outside)
 
     def process(self) -> AbstractContextManager[None]:
@@ -136,12 +133,12 @@ def attempt(
     """
 
     def run(args: tuple[Any, ...], kwargs: dict[str, Any], otherwise: bool = False) -> Any:
-        inventions: list[Any] = []
+        choices = Choices(FALSE if otherwise else TRUE)
         try:
-            with on_meta([call, args, kwargs], training, Values(inventions.append, otherwise), casting) as twins:
+            with on_meta([call, args, kwargs], training, Values(choices), casting) as twins:
                 return call(*twins.swap(args), **twins.swap(kwargs))
         except Exception:
-            if otherwise or not inventions:
+            if otherwise or not choices.made:
                 raise
             return run(args, kwargs, otherwise=True)
 
@@ -156,7 +153,7 @@ def trace_target(
     loss: Loss | None = None,
     mode: Mode = "train",
     input_grad: bool = False,
-    otherwise: bool = False,
+    way: Way = TRUE,
     watched: frozenset[str] = frozenset(),
     assumed_sizes: bool = False,
     casting: Casting = _CASTING,
@@ -164,14 +161,14 @@ def trace_target(
     """Trace forward, loss and backward of one call of a module or of a callable step, on meta.
 
     In eval mode the forward alone is traced, without gradients. With `input_grad` floating inputs need a gradient, as
-    they do when the module is part of a larger model. `otherwise` goes the other way wherever the way through hangs on
-    values a trace does not have. The model, its gradients and buffers, and the process are afterwards as they were.
+    they do when the module is part of a larger model. `way` is taken wherever the way through hangs on values that a
+    trace does not have. The model, its gradients and buffers, and the process are afterwards as they were.
     `watched` are public functions to be recorded as CompositeCall. `casting` is the device type whose autocast the
     step's own regions are for, and the precision to run its forward and loss in. Raises TraceError when the target's
     own code fails, naming the user's line.
     """
     return trace_under(
-        Regime(watched, otherwise, casting),
+        Regime(watched, way, casting),
         call,
         args,
         kwargs,
@@ -226,7 +223,9 @@ def trace_under(
         graph=recorder.graph,
         composites=tuple(recorder.composites),
         autograd_nodes=recorder.autograd_nodes,
-        inventions=tuple(recorder.inventions),
+        inventions=tuple(recorder.choices.made),
+        way=recorder.choices.way,
+        places=recorder.choices.places,
         assumptions=tuple(assumptions),
         assumed_sizes=assumed_sizes,
     )
@@ -338,6 +337,18 @@ def _user_errors(call: Callable[..., Any], recorder: Recorder) -> Iterator[None]
         raise TraceError(
             one_line(error),
             user_line(error) or getattr(call, "__qualname__", type(call).__name__),
-            "The model fails on these inputs; give others with --input or --inputs, or fix the model.",
+            _REAL if _is_of_meta(error) and not recorder.real else _OTHERS,
             recorder.failed_in(error),
         ) from error
+
+
+_OTHERS = "The model fails on these inputs; give others with --input or --inputs, or fix the model."
+_REAL = "A trace on meta cannot go through this. If the model is small: --trace-device cpu runs it for real."
+
+
+def _is_of_meta(error: BaseException) -> bool:
+    """Whether the error is about what a trace on meta lacks, values and some kernels, and not the model's own."""
+    return isinstance(error, NotImplementedError | EndlessLoopError) or (
+        isinstance(error, RuntimeError | AssertionError | ValueError | AttributeError)
+        and any(word in str(error) for word in ("meta", "not allocated", "DTensor", "_local_tensor", "storage_device"))
+    )

@@ -104,7 +104,7 @@ class Invention(NamedTuple):
 class Trace:
     """One step of a model, as it was run once.
 
-    `autograd_nodes` names the autograd node of each sequence number that ran in backward.
+    `way` says what was made up for each of the `inventions` (choices.Way), in `places` different calls of the user's code. `autograd_nodes` names the autograd node of each sequence number that ran in backward.
     `assumed_sizes` is True when opscan chose the inputs, so thresholds on sizes cannot be judged.
     """
 
@@ -112,6 +112,8 @@ class Trace:
     composites: tuple[CompositeCall, ...]
     autograd_nodes: Mapping[int, str]
     inventions: tuple[Invention, ...]
+    way: str
+    places: int
     assumptions: tuple[str, ...]
     assumed_sizes: bool
 

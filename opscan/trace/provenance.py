@@ -90,6 +90,15 @@ def is_users(frame: FrameType) -> bool:
     return (_kind_of(frame.f_code.co_filename) if kind is None else kind) == _USER
 
 
+def place_of(frame: FrameType | None) -> tuple[CodeType, int] | None:
+    """The call in the user's code, seen from `frame` outwards: two on one line are two places. None outside of it."""
+    while frame is not None:
+        if is_users(frame):
+            return frame.f_code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
 @contextmanager
 def recorded_construction() -> Iterator[None]:
     """While active, every nn.Module built remembers the user's line that built it."""

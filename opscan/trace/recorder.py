@@ -14,7 +14,8 @@ from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from opscan.trace.asked import AskedStrict
-from opscan.trace.graph import CompositeCall, Invention, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
+from opscan.trace.choices import TRUE, Choices, Way
+from opscan.trace.graph import CompositeCall, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
 from opscan.trace.kept import KeptTensors
 from opscan.trace.launches import Launch, target_of
 from opscan.trace.provenance import construction_site, look_out
@@ -52,14 +53,13 @@ class Recorder(Values):
     def __init__(
         self,
         watched: frozenset[str],
-        otherwise: bool = False,
+        way: Way = TRUE,
         dtype_within: Callable[[str, torch.dtype], torch.dtype] = lambda name, dtype: dtype,
     ) -> None:
-        super().__init__(self._note_invention, otherwise)
+        super().__init__(Choices(way))
         self._dtype_within = dtype_within
         self.graph = fx.Graph()
         self.composites: list[CompositeCall] = []
-        self.inventions: list[Invention] = []
         self.autograd_nodes: dict[int, str] = {}
         self.loss = False
         self.asked = AskedStrict()
@@ -215,10 +215,6 @@ class Recorder(Values):
         if _graph_task() != -1:
             return "backward"
         return "loss" if self.loss else "forward"
-
-    def _note_invention(self, func: Any) -> None:
-        called, _ = look_out(sys._getframe(2))
-        self.inventions.append(Invention(str(func), called))
 
     # -- ops
 

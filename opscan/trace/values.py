@@ -6,18 +6,20 @@ A tensor is *known* when its values follow from constants and integer inputs alo
 work on them. Everything else lives on the meta device: sizes without values. An op with an unknown argument runs on
 meta (its known arguments are lent to it as meta twins). Only an op whose result's size or value hangs on unknown data
 (tags `data_dependent_output`, `dynamic_output_shape`), or which has no meta kernel, runs on the CPU on made-up values:
-ones and True, and zeros for integers used as indices. Each such value is recorded as an Invention. With `otherwise`
-they are zeros and False instead, so that a second run goes the other way wherever the first one had to choose.
+ones and True, and zeros for integers used as indices. Each such value is recorded as an Invention; another trace makes
+up the opposite, see Note [Several ways].
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from opscan.trace.choices import Choices
 from opscan.trace.launches import Launch
 from opscan.trace.remembered import Remembered, question_of
 from opscan.trace.traits import check_dtypes, traits_of
@@ -82,13 +84,12 @@ def _is_real_valued(dtype: torch.dtype) -> bool:
 class Values(TorchDispatchMode):
     """Runs every op in the regime of Note [Known and unknown values].
 
-    `invented` is called with the op each time a value had to be made up; `otherwise` makes up the opposite.
+    `choices` are asked each time a value has to be made up that decides something.
     """
 
-    def __init__(self, invented: Callable[[Any], None] = lambda op: None, otherwise: bool = False) -> None:
+    def __init__(self, choices: Choices | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.invented = invented
-        self.otherwise = otherwise
+        self.choices = choices or Choices()
         self.launched = 0  # kernels launched so far
         self._remembered = Remembered()
         self._stale: dict[int, torch.Tensor] = {}  # known tensors an unknown value was written to, by their memory
@@ -163,7 +164,7 @@ class Values(TorchDispatchMode):
         traits = traits_of(func)
         stale = bool(self._stale) and any(_memory(tensor) in self._stale for tensor in tensors)
         if stale and traits.data_dependent:
-            self.invented(func)
+            self.choices.opposite(func)
         if traits.device and kwargs.get("device") is not None:
             kwargs["device"] = _CPU
         try:
@@ -213,12 +214,11 @@ class Values(TorchDispatchMode):
     def _run_invented(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run on the CPU with made-up values where there are none; floating results go back to meta."""
         choosing = traits_of(func).data_dependent and _hangs_on_unknown(args)
-        if choosing:
-            self.invented(func)
+        zeros = choosing and self.choices.opposite(func)
         originals: dict[int, torch.Tensor] = {}
 
         def invent(tensor: torch.Tensor) -> torch.Tensor:
-            value = self._made_up(tensor, choosing)
+            value = _made_up(tensor, choosing, zeros)
             originals[id(value)] = tensor
             return value
 
@@ -227,12 +227,32 @@ class Values(TorchDispatchMode):
         result = func(*real_args, **real_kwargs)
         return map_tensors(lambda tensor: originals.get(id(tensor), _unknown_if_real(tensor)), result)
 
-    def _made_up(self, tensor: torch.Tensor, choosing: bool) -> torch.Tensor:
-        if not tensor.is_meta:
-            return tensor
-        ones = choosing or _is_real_valued(tensor.dtype) or tensor.dtype == torch.bool
-        fill = torch.zeros if (choosing and self.otherwise) or not ones else torch.ones
-        return fill(tensor.shape, dtype=tensor.dtype)
+
+def _made_up(tensor: torch.Tensor, choosing: bool, zeros: bool) -> torch.Tensor:
+    if not tensor.is_meta:
+        return tensor
+    ones = choosing or _is_real_valued(tensor.dtype) or tensor.dtype == torch.bool
+    value = 0 if zeros or not ones else 1
+    if tensor.layout is torch.strided:
+        return torch.full(tensor.shape, value, dtype=tensor.dtype)
+    return _made_up_sparse(tensor, value)
+
+
+def _made_up_sparse(tensor: torch.Tensor, value: int) -> torch.Tensor:
+    """A sparse tensor with as many elements as a meta one has: the first ones, in order.
+
+    Raises NotImplementedError for a layout of blocks.
+    """
+    if tensor.layout not in (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc):
+        raise NotImplementedError(f"no values can be made up for a tensor of layout {tensor.layout}")
+    count = tensor._nnz()
+    sparse_dims = tensor.sparse_dim()
+    flat = torch.arange(count) % max(prod(tensor.shape[:sparse_dims]), 1)
+    at = torch.stack(torch.unravel_index(flat, tensor.shape[:sparse_dims]))
+    values = torch.full((count, *tensor.shape[sparse_dims:]), value, dtype=tensor.dtype)
+    coalesced = tensor.is_coalesced() if tensor.layout is torch.sparse_coo else True
+    made = torch.sparse_coo_tensor(at, values, tensor.shape, is_coalesced=coalesced)
+    return made if tensor.layout is torch.sparse_coo else made.to_sparse(layout=tensor.layout)
 
 
 def _wants_data(refusal: RuntimeError) -> bool:
