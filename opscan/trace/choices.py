@@ -3,8 +3,8 @@
 # Note [Several ways]
 A value that decides something and is not known is made up: ones and True, or zeros and False. One trace makes up the
 one everywhere, a second one the other. Where more than one place asks, two more take turns: what stands behind
-`if a and not b` is found by one of the four, for any two places that are asked one after the other. A place is a call in
-the user's code. A loop that waits for such a value would never end: a place that has been asked as often as no loop
+`if a and not b` is found by one of the four, for any two places that are asked one after the other. A place is a call
+in the user's code. A loop that waits for such a value would never end: a place that has been asked as often as no loop
 should is told the opposite for as long, and in the end the trace gives up.
 """
 
@@ -28,7 +28,7 @@ TRUE, FALSE, TRUE_FIRST, FALSE_FIRST = WAYS = (
 PATIENCE = 64
 """How often one place is told the same before it is told the opposite."""
 
-_ENDLESS = 4096
+_ENDLESS = 1024
 
 
 class EndlessLoopError(RuntimeError):

@@ -104,8 +104,9 @@ class Invention(NamedTuple):
 class Trace:
     """One step of a model, as it was run once.
 
-    `way` says what was made up for each of the `inventions` (choices.Way), in `places` different calls of the user's code. `autograd_nodes` names the autograd node of each sequence number that ran in backward.
-    `assumed_sizes` is True when opscan chose the inputs, so thresholds on sizes cannot be judged.
+    `way` says what was made up for each of the `inventions` (choices.Way), in `places` different calls of the user's
+    code. `autograd_nodes` names the autograd node of each sequence number that ran in backward. `assumed_sizes` is True
+    when opscan chose the inputs, so thresholds on sizes cannot be judged.
     """
 
     graph: fx.Graph
