@@ -8,7 +8,7 @@ from pathlib import Path
 from opscan.cli.words import DEVICE_WORDS
 
 
-def add_mode(group: argparse._ArgumentGroup) -> None:
+def add_mode(group: argparse._ActionsContainer) -> None:
     """--mode."""
     group.add_argument(
         "--mode", choices=("train", "eval"), default="train", help="train: forward and backward; eval: forward alone"

@@ -80,8 +80,8 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("what to show")
     output.add_argument(
         "-o", "--output", action="append", default=[], type=Path, metavar="FILE",
-        help="write the table: .csv, .json, .html, .md or .txt (several times for several); finished targets are kept in"
-        " FILE.journal, and the same command goes on from there",
+        help="write the table: .csv, .json, .html, .md or .txt (several times for several); finished targets are kept"
+        " in FILE.journal, and the same command goes on from there",
     )  # fmt: skip
     output.add_argument(
         "--format", choices=FORMAT_WORDS, default="table", help="of what is printed (default: table, a summary)"

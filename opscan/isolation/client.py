@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from opscan.errors import OpscanError
@@ -89,13 +90,13 @@ class _Server:
 
         send(self._requests, pickle.dumps(Call(payload, limits)))
         answer: Answer = pickle.loads(self._answers.wait(limits.timeout_s + _GRACE_S))
-        cost = {"seconds": answer.seconds, "peak_bytes": answer.peak_bytes}
+        outcome = partial(Outcome, seconds=answer.seconds, peak_bytes=answer.peak_bytes)
         if answer.payload is not None:
             value, error, out_of_memory = pickle.loads(answer.payload)
             if out_of_memory:
-                return Outcome(ended=memory_words(limits), **cost)
-            return Outcome(value, error, **cost)
-        return Outcome(ended=timeout_words(limits) if answer.timed_out else ended_words(answer.status), **cost)
+                return outcome(ended=memory_words(limits))
+            return outcome(value, error)
+        return outcome(ended=timeout_words(limits) if answer.timed_out else ended_words(answer.status))
 
     def close(self) -> None:
         """End it: it sees that the pipe is closed, kills its child and goes."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 # Note [Which memory limit]
 # RLIMIT_DATA counts what is private and writable: the heap, anonymous mappings, thread stacks (setrlimit(2), since
-# Linux 4.7). RLIMIT_AS would count address space as well that nobody uses: mapped libraries (gigabytes of them in a CUDA
-# build of torch), and what allocators reserve. Neither counts memory that is shared between processes. On macOS mappings
-# are not counted at all, and a child that eats memory is stopped by its time limit alone.
+# Linux 4.7). RLIMIT_AS would count address space as well that nobody uses: mapped libraries (gigabytes of them in a
+# CUDA build of torch), and what allocators reserve. Neither counts memory that is shared between processes. On macOS
+# mappings are not counted at all, and a child that eats memory is stopped by its time limit alone.
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 

@@ -33,7 +33,13 @@ class Outcome:
     peak_bytes: int | None = None
 
 
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "memoryerror")
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "memoryerror",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -64,9 +64,7 @@ def render_json(sweep: Sweep, cost: bool = False) -> str:
         "schema": SCHEMA,
         **asdict(sweep.setting),
         "skipped": [{"module": module, "reason": reason} for module, reason in sweep.skipped],
-        "rows": [
-            {name: value for name, value in row.document().items() if name not in left_out} for row in sweep.rows
-        ],
+        "rows": [{name: value for name, value in row.document().items() if name not in left_out} for row in sweep.rows],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
 
@@ -86,6 +84,8 @@ def read_csv(path: Path) -> Sweep:
 
 
 def _row(record: Mapping[str, str]) -> Row:
+    if None in record or None in record.values():
+        raise ValueError("a line has more or fewer cells than the first")
     numbers = {name: int(record[name]) if record[name] else None for name in _COUNTED}
     values: dict[str, Any] = {name: record[name] for name in (*_FIRST, "reason")}
     values |= {name: numbers[name] for name in _COUNTED if name in _FIRST}

@@ -27,14 +27,19 @@ def render_markdown(sweep: Sweep) -> str:
     setting = sweep.setting
     parts = [
         f"# {setting.source}",
-        f"Which of its models can be trained deterministically, and which ops stand in the way: opscan {setting.opscan},"
-        f" for {setting.environment}{', in eval mode' if setting.mode == 'eval' else ''}. {total_line(sweep)}",
+        "Which of its models can be trained deterministically, and which ops stand in the way: opscan"
+        f" {setting.opscan}, for {setting.environment}{', in eval mode' if setting.mode == 'eval' else ''}."
+        f" {total_line(sweep)}",
         _table(("training", "models", "what it means"), [(*each, _MEANS[each[0]]) for each in trainings(sweep.rows)]),
         "## Ops in the way",
-        _table(("op", "verdict", "models"), [(_code(op), word, count) for word, op, count in most_frequent(sweep.rows)]),
+        _table(
+            ("op", "verdict", "models"), [(_code(op), word, count) for word, op, count in most_frequent(sweep.rows)]
+        ),
         "## Families",
         "Training of the family's worst model, with how many of them it is true of; ops in the way of any.",
-        _table(("family", "models", "traced", "training", "ops in the way"), map(_family, families(sweep.rows).items())),
+        _table(
+            ("family", "models", "traced", "training", "ops in the way"), map(_family, families(sweep.rows).items())
+        ),
     ]
     if sweep.missed:
         missed = [(_code(row.target), row.reason) for row in sweep.missed]

@@ -42,7 +42,9 @@ def _lines_of(path: Path) -> Found:
         lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except UnicodeDecodeError as error:
         raise TargetError("is not a text file", str(path), "Write one target per line.") from error
-    return Found(tuple(Listed(line) for line in lines if line))
+    listed = tuple(Listed(line) for line in lines if line)
+    packages = Counter(each.target.partition(":")[0].partition(".")[0] for each in listed if ".py:" not in each.target)
+    return Found(listed, preload=tuple(name for name, count in packages.items() if count > 1))
 
 
 def _models_of(root: ModuleType, file: str | None, every: bool) -> Found:

@@ -13,7 +13,7 @@ from torch.nn.modules.loss import _Loss
 from opscan.sweep.references import building_blocks
 from opscan.target.arguments import signature_of, unfilled
 
-_INSTEAD_OF_FORWARD = {nn.Module.forward}
+_NOT_MODELS = ("PreTrainedModel", "Loss")  # transformers' abstract bases have a forward where they share one
 
 
 def models_in(modules: Iterable[ModuleType]) -> list[tuple[ModuleType, str]]:
@@ -51,11 +51,12 @@ def _is_public(module: ModuleType, name: str) -> bool:
 def _is_model(value: Any, blocks: set[type]) -> bool:
     if not isinstance(value, type):
         return _is_factory(value)
-    if value.forward in _INSTEAD_OF_FORWARD or inspect.isabstract(value) or issubclass(value, _Loss):
-        return _trains_itself(value) and not inspect.isabstract(value)
-    if value.__name__.endswith(("PreTrainedModel", "Loss")):
+    if inspect.isabstract(value) or issubclass(value, _Loss) or value.__name__.endswith(_NOT_MODELS):
         return False
-    return hasattr(value, "from_pretrained") or _trains_itself(value) or value not in blocks
+    if _trains_itself(value):
+        return True
+    has_forward = getattr(value, "forward", None) is not nn.Module.forward
+    return has_forward and (hasattr(value, "from_pretrained") or value not in blocks)
 
 
 def _trains_itself(value: type) -> bool:

@@ -32,9 +32,7 @@ class Backend:
     cluster: str | None = None
 
 
-def spread(
-    function: Callable[[T], R], tasks: Sequence[T], backend: Backend
-) -> Iterator[tuple[int, R | BaseException]]:
+def spread(function: Callable[[T], R], tasks: Sequence[T], backend: Backend) -> Iterator[tuple[int, R | BaseException]]:
     """The position of each task with what `function` returned for it, as they are done.
 
     When a worker is killed its tasks are given to others. If three workers in a row are killed before any task is done,
@@ -106,7 +104,12 @@ def _loky(joblib: Any, backend: Backend) -> Iterator[int]:
 @contextmanager
 def _dask(joblib: Any, backend: Backend) -> Iterator[int]:
     distributed = needs("distributed")
-    local = {"n_workers": backend.jobs, "threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
+    local: dict[str, Any] = {
+        "n_workers": backend.jobs,
+        "threads_per_worker": 1,
+        "dashboard_address": None,
+        "memory_limit": 0,
+    }
     with _uninterrupted():
         client = distributed.Client(**({"address": backend.cluster} if backend.cluster else local | _QUIET))
     with client, joblib.parallel_config("dask", client=client):

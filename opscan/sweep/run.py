@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -52,9 +52,9 @@ def sweep(
     `what` names them; `select` is a pattern for targets or families, and `every` takes all models of a registry instead
     of one per family. Each target has `timeout_s` seconds and `memory_bytes` bytes (None: no limit); whatever it does
     costs no more than its row. `jobs` run at once (default: one per core) through joblib's `backend` "loky", "dask" or
-    "ray", the last two on a local cluster unless `cluster` is the address of another. Finished rows are kept in the file
-    `journal`, and not scanned again unless `fresh`. The other arguments are those of `check`. The rows are in the order
-    of the targets, whichever backend ran them.
+    "ray", the last two on a local cluster unless `cluster` is the address of another. Finished rows are kept in the
+    file `journal`, and not scanned again unless `fresh`. The other arguments are those of `check`. The rows are in the
+    order of the targets, whichever backend ran them.
 
     Needs joblib, and tqdm at a terminal: pip install "opscan[sweep]". Raises OpscanError if there is nothing to scan or
     the sweep cannot go on, and ValueError for arguments that make no sense.
@@ -71,7 +71,7 @@ def sweep(
         Limits(timeout_s, memory_bytes),
     )
     where = Backend(backend, jobs or os.cpu_count() or 1, cluster)
-    return scan_found(names, search(names, every, select), settings, where, journal and Path(journal), fresh)
+    return scan_found(names, search(names, every, select), settings, where, Path(journal) if journal else None, fresh)
 
 
 def scan_found(
@@ -87,7 +87,10 @@ def scan_found(
     book = None if journal is None else Journal(journal, partial(_key, _common_key(settings)), fresh)
     rows = dict(book.done) if book else {}
     left = [each for each in found.listed if each.target not in rows]
-    with _bar(len(found.listed), len(found.listed) - len(left)) as advance, closing(_rows(left, settings, backend)) as new:
+    with (
+        _bar(len(found.listed), len(found.listed) - len(left)) as advance,
+        closing(_rows(left, settings, backend)) as new,
+    ):
         for row in new:
             rows[row.target] = row
             advance()
@@ -98,7 +101,7 @@ def scan_found(
     return Sweep(setting, tuple(replace(rows[each.target], family=each.family) for each in found.listed), found.skipped)
 
 
-def _rows(left: Sequence[Listed], settings: Settings, backend: Backend) -> Iterator[Row]:
+def _rows(left: Sequence[Listed], settings: Settings, backend: Backend) -> Generator[Row]:
     """The rows of the targets, as they are done."""
     if not left:
         return

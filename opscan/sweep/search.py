@@ -43,5 +43,7 @@ def _find(what: str, every: bool) -> Found:
 def _selected(found: Found, pattern: str) -> Found:
     kept = [each for each in found.listed if fnmatchcase(each.target, pattern) or fnmatchcase(each.family, pattern)]
     if not kept:
-        raise SweepError(f"none of {len(found.listed)} targets matches {pattern!r}", "--select", "See them with --list.")
+        raise SweepError(
+            f"none of {len(found.listed)} targets matches {pattern!r}", "--select", "See them with --list."
+        )
     return Found(tuple(kept), found.skipped, found.preload)

@@ -45,7 +45,9 @@ def reasons(rows: Iterable[Row]) -> list[tuple[str, str]]:
 
 
 def _kind(reason: str) -> str:
-    return re.sub(r"\d+|'[^']*'|\([^()]*\)|\b\w*[A-Z]\w*[a-z]\w*\b(?!Error)", "", reason.partition(" raised ")[2] or reason)
+    return re.sub(
+        r"\d+|'[^']*'|\([^()]*\)|\b\w*[A-Z]\w*[a-z]\w*\b(?!Error)", "", reason.partition(" raised ")[2] or reason
+    )
 
 
 def total_line(sweep: Sweep) -> str:
@@ -72,7 +74,9 @@ def _table(heads: tuple[str, str], lines: list[tuple[str, str]], width: int) -> 
     numbers = heads.index("models")
     room = width - max(len("models"), *(len(line[numbers]) for line in lines)) - 2
     wrapped = [
-        tuple(cell if at == numbers else textwrap.fill(cell, room, break_on_hyphens=False) for at, cell in enumerate(line))
+        tuple(
+            cell if at == numbers else textwrap.fill(cell, room, break_on_hyphens=False) for at, cell in enumerate(line)
+        )
         for line in lines
     ]
     return tabulate(

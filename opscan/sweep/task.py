@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from opscan.environment import Environment
@@ -26,7 +26,7 @@ class Settings:
     environment: Environment
     mode: str = "train"
     rules: tuple[str, ...] = ()
-    limits: Limits = Limits(60.0, 4 << 30)
+    limits: Limits = field(default_factory=lambda: Limits(60.0, 4 << 30))
     folder: str = ""
     preload: tuple[str, ...] = ()
 
