@@ -21,15 +21,17 @@ ROOT = Path(opscan.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 ROOMS = [
     {"errors", "blame", "progress"},
+    {"isolation"},
     {"rules"},
     {"environment", "finding", "config"},
     {"audit", "settings"},
     {"target", "trace"},
+    {"distinct", "cost"},
     {"arguments"},
     {"match", "observe"},
     {"report"},
     {"scan", "cases"},
-    {"calibrate"},
+    {"calibrate", "sweep"},
     {"cli"},
 ]
 """Lower rooms first: a file imports from its own room's level or below."""
