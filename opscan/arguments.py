@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
+import torch
 from torch import fx
 
 from opscan.distinct import never_repeats, written_storages
@@ -61,7 +62,7 @@ class Arguments(Mapping[str, Any]):
         self._node = node
         self._call = call
         self._sources = sources
-        self._schema = node.target._schema.arguments  # type: ignore[union-attr]
+        self._schema = _schema_of(node).arguments
 
     def __getitem__(self, name: str) -> Any:
         if name == "read_before_written":
@@ -141,7 +142,7 @@ def _use_of(user: fx.Node, aliases: set[fx.Node]) -> Literal["reads", "writes", 
         return "writes" if not aliases.isdisjoint(_nodes_in(user.args[_WRITTEN])) else "reads"
     if traits.name in _OVERWRITING and user.args[0] in aliases:
         return "reads" if _adds_up(user) else "writes"
-    schema = user.target._schema  # type: ignore[union-attr]
+    schema = _schema_of(user)
     outs = [each.name for each in schema.arguments if each.is_out]
     inputs = [value for key, value in user.kwargs.items() if key not in outs]
     if any(user.kwargs.get(key) in aliases for key in outs) and aliases.isdisjoint(_nodes_in([*user.args, *inputs])):
@@ -153,8 +154,14 @@ def _use_of(user: fx.Node, aliases: set[fx.Node]) -> Literal["reads", "writes", 
 
 def _adds_up(user: fx.Node) -> bool:
     """Whether an op that stores through an index adds to what stands there."""
-    put = "index_put" in user.target._schema.name  # type: ignore[union-attr]  # an op of the graph is an OpOverload
+    put = "index_put" in _schema_of(user).name
     return "reduce" in user.kwargs or (put and len(user.args) > 3 and bool(user.args[3]))
+
+
+def _schema_of(node: fx.Node) -> torch.FunctionSchema:
+    op: Any = node.target  # an OpOverload
+    schema: torch.FunctionSchema = op._schema
+    return schema
 
 
 def _nodes_in(values: Any) -> list[fx.Node]:

@@ -17,7 +17,7 @@ from opscan.environment import NEWEST, make_environment
 from opscan.errors import OpscanError, RulesError
 from opscan.finding import Finding
 from opscan.match import match
-from opscan.rules.load import Ruleset, Table, read_toml
+from opscan.rules.load import Ruleset, Table, only_rows, read_toml
 from opscan.rules.schema import DEVICES, VERDICTS, Bits, Device, Rule, Verdict
 from opscan.target.inputs import make_inputs, parse_input
 from opscan.trace.driver import constructing, trace_target
@@ -48,10 +48,7 @@ class Case:
 def read_cases(folder: Path) -> Iterator[Case]:
     """The cases of every `*.cases.toml` in a folder. Raises RulesError when one is not well-formed."""
     for path in sorted(folder.glob("*.cases.toml")):
-        top = Table(read_toml(path), path.name)
-        rows = top.rows("case")
-        top.done()
-        for row in rows:
+        for row in only_rows(read_toml(path), path.name, "case"):
             yield _read_case(row, path.name)
 
 

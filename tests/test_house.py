@@ -110,7 +110,7 @@ def test_the_words_the_command_line_repeats_are_the_ones_of_the_schema() -> None
     assert AMP_WORDS == AMPS
     assert TRACE_DEVICE_WORDS == TRACE_DEVICES
     source = (ROOT / "cli" / "words.py").read_text()
-    assert re.search(r'DEVICE_WORDS = \("auto", ([^)]*)\)', source)[1] == ", ".join(f'"{each}"' for each in DEVICES)  # type: ignore[index]
+    assert re.search(r'DEVICE_WORDS = \("auto", ([^)]*)\)', source)[1] == ", ".join(f'"{each}"' for each in DEVICES)
 
 
 def test_only_rules_name_nondeterministic_ops() -> None:

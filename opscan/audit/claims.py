@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from opscan.audit.signs import KINDS, Kind
-from opscan.rules.load import Table, builtin_rules_dir, read_toml
+from opscan.rules.load import Table, builtin_rules_dir, only_rows, read_toml
 from opscan.rules.schema import DEVICES, Device
 
 SUFFIX = ".signs.toml"
@@ -61,10 +61,7 @@ def load_claims(*folders: Path) -> tuple[Claim, ...]:
 
 def read_claims(path: Path) -> Iterator[Claim]:
     """The claims of one file, in file order."""
-    top = Table(read_toml(path), path.name)
-    rows = top.rows("sign")
-    top.done()
-    for row in rows:
+    for row in only_rows(read_toml(path), path.name, "sign"):
         yield _read_claim(row, path.name)
 
 

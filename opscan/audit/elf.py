@@ -16,8 +16,8 @@ from functools import cached_property
 from typing import IO, Any
 
 import numpy as np
-from elftools.common.exceptions import ELFError  # type: ignore[import-not-found, import-untyped, unused-ignore]
-from elftools.elf.elffile import ELFFile  # type: ignore[import-not-found, import-untyped, unused-ignore]
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
 
 _SYMBOL = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import capstone  # type: ignore[import-not-found, import-untyped, unused-ignore]
-from capstone import x86_const as x86  # type: ignore[import-not-found, import-untyped, unused-ignore]
+import capstone
+from capstone import x86_const as x86
 
 from opscan.audit.elf import Function, SharedObject
 

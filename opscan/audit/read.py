@@ -197,7 +197,7 @@ def _read_python(target: Target, name: str, found: _Found) -> None:
 
 
 def _read_native_functions(text: bytes, found: _Found) -> None:
-    import yaml  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    import yaml
 
     entries: list[dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     found.packages.add("torch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from opscan.calibrate.rows import OpRow, Outcome, Predicted
 from opscan.finding import Finding, Replay
@@ -72,8 +73,8 @@ def _op_row(
 
 def _most(seen: Sequence[Seen]) -> Seen | None:
     """The call whose replays differed most."""
-    replayed = [each for each in seen if each.replay is not None]
-    return max(replayed, key=lambda each: (each.replay.differing, each.replay.distinct), default=None)  # type: ignore[union-attr]
+    replayed = [(each.replay.differing, each.replay.distinct, each) for each in seen if each.replay is not None]
+    return max(replayed, key=itemgetter(0, 1))[2] if replayed else None
 
 
 def _replay(seen: Seen | None) -> Replay | None:

@@ -82,7 +82,7 @@ class DeviceRegime(Regime):
     """A step on a real device: copies of the user's tensors there, made-up values for those that have none."""
 
     recorder: Observer
-    calls: PublicNames  # type: ignore[assignment]
+    calls: PublicNames  # type: ignore[assignment]  # on a device its devices stay as they are
 
     def __init__(
         self,

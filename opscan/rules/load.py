@@ -122,11 +122,16 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def rules_of(content: dict[str, Any], source: str) -> Iterator[Rule]:
     """The rules of TOML that is read already; `source` says where it stood."""
-    top = Table(content, source)
-    rows = top.rows("rule")
-    top.done()
-    for row in rows:
+    for row in only_rows(content, source, "rule"):
         yield _read_rule(row, source)
+
+
+def only_rows(content: dict[str, Any], source: str, key: str) -> list[Table]:
+    """The [[key]] tables of TOML that holds nothing else."""
+    top = Table(content, source)
+    rows = top.rows(key)
+    top.done()
+    return rows
 
 
 def _read_rule(row: Table, source: str) -> Rule:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from opscan.errors import RulesError
-from opscan.rules.load import Table, builtin_rules_dir, read_toml
+from opscan.rules.load import Table, builtin_rules_dir, only_rows, read_toml
 from opscan.rules.schema import DEVICES, Evidence, EvidenceKind
 from opscan.settings.schema import UNSET, Changes, Entry, Kind, Moment, Setting
 
@@ -42,10 +42,7 @@ def _unique(settings: Iterable[Setting]) -> tuple[Setting, ...]:
 
 def read_settings(path: Path) -> Iterator[Setting]:
     """The settings of one file, in file order."""
-    top = Table(read_toml(path), path.name)
-    rows = top.rows("setting")
-    top.done()
-    for row in rows:
+    for row in only_rows(read_toml(path), path.name, "setting"):
         yield _read_setting(row, path.name)
 
 

@@ -18,7 +18,8 @@ from torch.autograd import Function
 
 OnFunction = Callable[[str, tuple[Any, ...], int, bool], AbstractContextManager[None]]
 
-_next_sequence_nr = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
+next_sequence_nr = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]  # torch's stubs leave it out
+"""The number that the next autograd node of this thread will get."""
 
 
 def function_name(function: type) -> str:
@@ -40,16 +41,16 @@ def functions_heard(around: OnFunction, watched: frozenset[str]) -> Iterator[Non
     ]
 
     def heard(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        with around(function_name(cls), args, _next_sequence_nr(), torch.is_grad_enabled()):
+        with around(function_name(cls), args, next_sequence_nr(), torch.is_grad_enabled()):
             return apply.__get__(None, cls)(*args, **kwargs)
 
-    Function.apply = classmethod(heard)  # type: ignore[assignment,method-assign]
+    Function.apply = classmethod(heard)  # type: ignore[assignment,method-assign]  # put back below
     for function, _ in forwards:
         function.forward = staticmethod(_heard_forward(around, function))
     try:
         yield
     finally:
-        Function.apply = apply  # type: ignore[method-assign]
+        Function.apply = apply  # type: ignore[method-assign]  # as it was
         for function, forward in forwards:
             if forward is None:
                 del function.forward
@@ -64,7 +65,7 @@ def _heard_forward(around: OnFunction, function: Any) -> Callable[..., Any]:
     @wraps(forward)
     def heard(*args: Any, **kwargs: Any) -> Any:
         differentiable = bool(args[0].next_functions) if takes_ctx else True
-        with around(name, args[1:] if takes_ctx else args, _next_sequence_nr() - 1, differentiable):
+        with around(name, args[1:] if takes_ctx else args, next_sequence_nr() - 1, differentiable):
             return forward(*args, **kwargs)
 
     return heard

@@ -118,7 +118,7 @@ def _set_version(tensor: torch.Tensor, version: int) -> None:
     try:
         torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
     except TypeError:  # torch 2.6
-        torch._C._autograd._unsafe_set_version_counter(tensor, version)  # type: ignore[arg-type]
+        torch._C._autograd._unsafe_set_version_counter(tensor, version)  # type: ignore[arg-type]  # stubs are of 2.13
 
 
 def _refill(container: Any, items: list[tuple[Any, Any]]) -> None:

@@ -19,6 +19,8 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from opscan.trace.reach import enclosed_by
+
 FLOATING, INTEGER = "<floating>", "<integer>"
 """Stand among the names of parameters for a cast to a pointer: to what is then known, also where its origin is not."""
 
@@ -325,16 +327,7 @@ class _Reader:
 
 
 def _scope(function: Any) -> dict[str, Any]:
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    return {**function.__globals__} | {name: cell.cell_contents for name, cell in cells if _has_contents(cell)}
-
-
-def _has_contents(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
+    return {**function.__globals__, **enclosed_by(function)}
 
 
 def _defaults(jit: Any) -> dict[str, Any]:

@@ -109,11 +109,11 @@ def recorded_construction() -> Iterator[None]:
         original(self, *args, **kwargs)
         self.__dict__[CONSTRUCTED] = line
 
-    nn.Module.__init__ = remember  # type: ignore[method-assign]
+    nn.Module.__init__ = remember  # type: ignore[method-assign]  # put back below
     try:
         yield
     finally:
-        nn.Module.__init__ = original  # type: ignore[method-assign]
+        nn.Module.__init__ = original  # type: ignore[method-assign]  # as it was
 
 
 def _builder(frame: FrameType | None, module: nn.Module) -> FrameType | None:
@@ -150,7 +150,7 @@ def construction_site(modules: Mapping[str, nn.Module], path: str) -> SourceLine
 
 
 def _init_code(cls: type) -> CodeType:
-    init = inspect.unwrap(cls.__init__)  # type: ignore[misc]
+    init = inspect.unwrap(cls.__init__)  # type: ignore[misc]  # that very class's own is wanted
     return getattr(init, "__code__", nn.Module.__init__.__code__)
 
 

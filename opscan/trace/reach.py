@@ -6,6 +6,7 @@ import functools
 import sys
 from collections import OrderedDict, UserDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -101,17 +102,17 @@ def _referred_to(function: Callable[..., Any]) -> list[object]:
 
 def named_by(function: FunctionType) -> dict[str, Any]:
     """What the function's code names outside itself: globals, and variables of the functions around it."""
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    return _named_globals(function) | {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
+    return _named_globals(function) | enclosed_by(function)
+
+
+def enclosed_by(function: FunctionType) -> dict[str, Any]:
+    """The variables of the functions around it that its code names, as far as they have a value yet."""
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # an empty cell
+            found[name] = cell.cell_contents
+    return found
 
 
 def _named_globals(function: FunctionType) -> dict[str, Any]:
     return {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True

@@ -15,6 +15,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from opscan.trace.asked import AskedStrict
 from opscan.trace.choices import TRUE, Choices, Way
+from opscan.trace.functions import next_sequence_nr
 from opscan.trace.graph import CompositeCall, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
 from opscan.trace.kept import KeptTensors
 from opscan.trace.launches import Launch, target_of
@@ -30,7 +31,6 @@ _KNOWN_NUMEL = 1 << 16
 
 _graph_task = torch._C._current_graph_task_id
 _autograd_node = torch._C._current_autograd_node
-_next_sequence_nr = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 
 
 def tensor_info(tensor: torch.Tensor, storage: int = 0) -> TensorInfo:
@@ -67,7 +67,7 @@ class Recorder(Values):
         self._nodes: list[fx.Node] = []
         self._by_storage: dict[int, tuple[fx.Node, int]] = {}
         self._by_sequence: dict[int, fx.Node] = {}
-        self._last_sequence_nr = _next_sequence_nr() - 1
+        self._last_sequence_nr = next_sequence_nr() - 1
         self._function_nr: int | None = None  # sequence number of the torch.autograd.Function whose forward runs
         self._failed: tuple[Exception, str] | None = None  # an error, and the watched Function or op it came from
         self._previous_op: fx.Node | None = None
@@ -312,7 +312,7 @@ class Recorder(Values):
         argument that needs a gradient; older ones (an in-place op on a view makes one after the fact) are the
         previous op's.
         """
-        newest = _next_sequence_nr() - 1
+        newest = next_sequence_nr() - 1
         if newest == self._last_sequence_nr:
             return None
         previous = self._previous_op or node

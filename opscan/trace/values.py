@@ -74,7 +74,7 @@ def meta_like(tensor: torch.Tensor) -> torch.Tensor:
 
 def is_lazy(tensor: torch.Tensor) -> bool:
     """Whether it is a parameter or buffer of a lazy module that has no sizes yet."""
-    return isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin)  # type: ignore[attr-defined]
+    return isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin)  # type: ignore[attr-defined]  # no export
 
 
 def _is_real_valued(dtype: torch.dtype) -> bool:
@@ -88,7 +88,7 @@ class Values(TorchDispatchMode):
     """
 
     def __init__(self, choices: Choices | None = None) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch does not annotate it
         self.choices = choices or Choices()
         self.launched = 0  # kernels launched so far
         self._remembered = Remembered()

@@ -132,7 +132,7 @@ def test_a_new_row_that_rests_on_nothing_is_named_with_the_claim_it_needs() -> N
 
 @pytest.mark.slow
 def test_this_torch_is_clean() -> None:
-    folder = find_spec("torch").submodule_search_locations[0]  # type: ignore[union-attr, index]
+    folder = find_spec("torch").submodule_search_locations[0]
     signs = read_signs(Path(folder))
     assert signs.names("alert") >= {"put_", "max_unpooling2d_forward_out", "max_unpooling3d_forward_out"}
     assert "at::native::index_put_kernel" in signs.names("branch")

@@ -13,7 +13,7 @@ from opscan.errors import RulesError
 GOOD = '[[sign]]\nkind = "branch"\nname = "at::native::f"\nrules = ["OPS101"]\n'
 
 
-def claims_of(folder: Path, text: str) -> tuple:  # type: ignore[type-arg]
+def claims_of(folder: Path, text: str) -> tuple:
     (folder / "some.signs.toml").write_text(text)
     return load_claims(folder)
 

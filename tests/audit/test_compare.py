@@ -53,7 +53,7 @@ BUILD = Signs(
 
 
 @pytest.fixture
-def rows(tmp_path: Path):  # type: ignore[no-untyped-def]
+def rows(tmp_path: Path):
     def make(*given: tuple[str, str]) -> Ruleset:
         texts = (
             ROW.format(number=100 + at, title=f"row {at}", names=names, history=history)
@@ -75,7 +75,7 @@ def claim(kind: str, name: str, **given: object) -> Claim:
         "cleared": "a reason",
         "source": "some.signs.toml",
     }
-    return Claim(kind=kind, names=(name,), **{**known, **given})  # type: ignore[arg-type]
+    return Claim(kind=kind, names=(name,), **{**known, **given})
 
 
 def gaps(outcome: Audit) -> list[str]:
@@ -85,7 +85,7 @@ def gaps(outcome: Audit) -> list[str]:
 PAD = 'ops = ["aten.pad"]'
 
 
-def test_an_alert_that_a_row_names_is_covered_by_it(rows) -> None:  # type: ignore[no-untyped-def]
+def test_an_alert_that_a_row_names_is_covered_by_it(rows) -> None:
     outcome = audit(BUILD, rows((PAD, RAISES)), [])
     assert outcome.clean
     assert outcome.covered == {"alert": 1}
@@ -103,7 +103,7 @@ def test_an_alert_that_a_row_names_is_covered_by_it(rows) -> None:  # type: igno
     ],
     ids=lambda each: each.kind if isinstance(each, Sign) else "",
 )
-def test_a_sign_without_a_row_is_uncovered(sign: Sign, hint: str, rows) -> None:  # type: ignore[no-untyped-def]
+def test_a_sign_without_a_row_is_uncovered(sign: Sign, hint: str, rows) -> None:
     build = replace(BUILD, found=(*BUILD.found, sign))
     outcome = audit(build, rows((PAD, RAISES)), [])
     assert not outcome.clean
@@ -113,12 +113,12 @@ def test_a_sign_without_a_row_is_uncovered(sign: Sign, hint: str, rows) -> None:
     assert audit(build, rows((PAD, RAISES)), [claim(sign.kind, sign.name)]).clean
 
 
-def test_a_kernel_is_a_sign_by_its_name(rows) -> None:  # type: ignore[no-untyped-def]
+def test_a_kernel_is_a_sign_by_its_name(rows) -> None:
     build = replace(BUILD, kernels=frozenset({"at::native::fill", "at::native::AtomicGrad"}))
     assert gaps(audit(build, rows((PAD, RAISES)), [])) == ["kernel 'at::native::AtomicGrad': no row speaks for it"]
 
 
-def test_a_tag_is_covered_by_a_row_with_a_verdict_for_this_torch(rows) -> None:  # type: ignore[no-untyped-def]
+def test_a_tag_is_covered_by_a_row_with_a_verdict_for_this_torch(rows) -> None:
     build = replace(BUILD, found=(*BUILD.found, Sign("tag", "aten.rand.default")))
     ruleset = rows((PAD, RAISES), ('ops = ["aten.rand"]', SEEDED))
     assert audit(build, ruleset, []).clean
@@ -126,7 +126,7 @@ def test_a_tag_is_covered_by_a_row_with_a_verdict_for_this_torch(rows) -> None: 
     assert gaps(audit(older, ruleset, [])) == ["tag 'aten.rand.default': no row speaks for it"]
 
 
-def test_a_claim_speaks_only_in_its_range(rows) -> None:  # type: ignore[no-untyped-def]
+def test_a_claim_speaks_only_in_its_range(rows) -> None:
     build = replace(BUILD, found=(*BUILD.found, Sign("branch", "f")))
     late = claim("branch", "f", torch=SpecifierSet(">=2.7"))
     assert gaps(audit(build, rows((PAD, RAISES)), [late])) == ["branch 'f': no row speaks for it"]
@@ -135,7 +135,7 @@ def test_a_claim_speaks_only_in_its_range(rows) -> None:  # type: ignore[no-unty
     assert audit(BUILD, rows((PAD, RAISES)), [perhaps]).clean
 
 
-def test_a_row_whose_ops_are_gone_dangles(rows) -> None:  # type: ignore[no-untyped-def]
+def test_a_row_whose_ops_are_gone_dangles(rows) -> None:
     gone = ('ops = ["aten.gone", "aten.pad.gone"]', SILENT)
     assert gaps(audit(BUILD, rows((PAD, RAISES), gone), [])) == [
         "TST101: aten.gone, aten.pad.gone: torch 2.6.0 declares none of them"
@@ -143,7 +143,7 @@ def test_a_row_whose_ops_are_gone_dangles(rows) -> None:  # type: ignore[no-unty
     assert audit(BUILD, rows((PAD, RAISES), ('ops = ["aten.gone", "aten.pad.out"]', SILENT)), []).clean
 
 
-def test_a_public_call_is_looked_up_too(rows) -> None:  # type: ignore[no-untyped-def]
+def test_a_public_call_is_looked_up_too(rows) -> None:
     build = replace(BUILD, ops=BUILD.ops | {"torch.nn.functional.interpolate"})
     known = 'calls = ["torch.nn.functional.interpolate", "torch.nn.functional.pad"]\nparams = ["input"]'
     gone = 'calls = ["torch.nn.functional.gone"]\nparams = ["input"]'
@@ -151,7 +151,7 @@ def test_a_public_call_is_looked_up_too(rows) -> None:  # type: ignore[no-untype
     assert not audit(build, rows((PAD, RAISES), (gone, SILENT)), []).clean
 
 
-def test_ops_of_a_package_that_is_not_here_cannot_be_checked(rows) -> None:  # type: ignore[no-untyped-def]
+def test_ops_of_a_package_that_is_not_here_cannot_be_checked(rows) -> None:
     ruleset = rows((PAD, RAISES), ('ops = ["vision.roi"]', SILENT))
     outcome = audit(BUILD, ruleset, [])
     assert outcome.clean
@@ -162,7 +162,7 @@ def test_ops_of_a_package_that_is_not_here_cannot_be_checked(rows) -> None:  # t
     assert audit(there, ruleset, []).unchecked == ()
 
 
-def test_functions_of_a_package_are_not_missed_because_it_declares_ops(rows) -> None:  # type: ignore[no-untyped-def]
+def test_functions_of_a_package_are_not_missed_because_it_declares_ops(rows) -> None:
     ruleset = rows(('calls = ["vision.ops.roi.RoIFunction"]\nparams = ["input"]', SILENT))
     build = replace(BUILD, found=(), ops=BUILD.ops | {"vision.nms.default"})
     outcome = audit(build, ruleset, [])
@@ -170,7 +170,7 @@ def test_functions_of_a_package_are_not_missed_because_it_declares_ops(rows) -> 
     assert [each.why for each in outcome.unchecked] == ["functions of packages are not listed"]
 
 
-def test_an_alert_that_no_binary_prints_dangles_unless_its_libraries_are_not_here(rows) -> None:  # type: ignore[no-untyped-def]
+def test_an_alert_that_no_binary_prints_dangles_unless_its_libraries_are_not_here(rows) -> None:
     build = replace(BUILD, found=())
     assert gaps(audit(build, rows((PAD, RAISES)), [])) == [
         "TST100: alert 'pad_cuda': no call in these binaries prints it"
@@ -184,7 +184,7 @@ def test_an_alert_that_no_binary_prints_dangles_unless_its_libraries_are_not_her
     assert [each.why for each in on_mps.unchecked] == ["this build has no Metal libraries"]
 
 
-def test_an_entry_that_an_earlier_one_hides_says_nothing(rows) -> None:  # type: ignore[no-untyped-def]
+def test_an_entry_that_an_earlier_one_hides_says_nothing(rows) -> None:
     newer = SILENT.replace(">=2.0", ">=2.5")
     build = replace(BUILD, found=())
     assert audit(build, rows((PAD, newer + RAISES)), []).clean
@@ -193,7 +193,7 @@ def test_an_entry_that_an_earlier_one_hides_says_nothing(rows) -> None:  # type:
     assert not audit(build, rows((PAD, narrow + RAISES)), []).clean
 
 
-def test_a_claim_whose_sign_is_gone_dangles_unless_it_cannot_be_seen(rows) -> None:  # type: ignore[no-untyped-def]
+def test_a_claim_whose_sign_is_gone_dangles_unless_it_cannot_be_seen(rows) -> None:
     ruleset = rows((PAD, RAISES))
     assert gaps(audit(BUILD, ruleset, [claim("branch", "f")])) == ["branch 'f': torch 2.6.0 does not show it"]
     assert audit(BUILD, ruleset, [claim("branch", "f", torch=SpecifierSet(">=2.7"))]).clean
@@ -206,13 +206,13 @@ def test_a_claim_whose_sign_is_gone_dangles_unless_it_cannot_be_seen(rows) -> No
         assert [each.why for each in outcome.unchecked] == [why]
 
 
-def test_a_claim_that_names_no_row_dangles(rows) -> None:  # type: ignore[no-untyped-def]
+def test_a_claim_that_names_no_row_dangles(rows) -> None:
     lost = claim("mps", "aten.pad.default", rules=("TST100", "TST999"), cleared="")
     outcome = audit(BUILD, rows((PAD, RAISES)), [lost])
     assert gaps(outcome) == ["mps 'aten.pad.default' -> TST999: there is no row with this id"]
 
 
-def test_the_outcome_reads_as_text_and_as_json(rows) -> None:  # type: ignore[no-untyped-def]
+def test_the_outcome_reads_as_text_and_as_json(rows) -> None:
     build = replace(BUILD, found=(*BUILD.found, Sign("branch", "at::native::new", ("torch/lib/libtorch_cuda.so",))))
     outcome = audit(build, rows((PAD, RAISES), ('ops = ["vision.roi"]', SILENT)), [claim("python", "gone")])
     for width in (60, 80, 120):

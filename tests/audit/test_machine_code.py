@@ -184,7 +184,7 @@ def test_a_wheel_shows_what_its_folder_shows(tmp_path: Path) -> None:
     ],
     ids=["absent", "empty folder", "no archive", "no torch"],
 )
-def test_what_cannot_be_read_says_so(prepare, words: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_read_says_so(prepare, words: str, tmp_path: Path) -> None:
     with pytest.raises(AuditError, match=words) as error:
         read_signs(prepare(tmp_path))
     assert error.value.hint

@@ -89,7 +89,7 @@ Go = Callable[..., Calibration]
 @pytest.fixture
 def go(tmp_path: Path) -> Go:
     def run(cases: list[Case] = CASES, rules: Ruleset = RIGHT, **options: object) -> Calibration:
-        return calibrate(case_subjects(cases)[0], bench(rules), SETUP, tmp_path, **options)  # type: ignore[arg-type]
+        return calibrate(case_subjects(cases)[0], bench(rules), SETUP, tmp_path, **options)
 
     return run
 

@@ -79,7 +79,7 @@ def test_importing_the_database_leaves_flags_and_command_line_alone(monkeypatch:
         torch.backends.disable_global_flags()
         sys.argv = [*sys.argv, "eaten"]
         found = ModuleType(name)
-        found.op_db = []  # type: ignore[attr-defined]
+        found.op_db = []
         return found
 
     monkeypatch.setattr(subjects, "import_module", as_pytorch_does)

@@ -72,7 +72,7 @@ def test_random_numbers_are_the_same_ones_in_every_run(func: object, args: tuple
     _, replay = run_and_replay(func, args, {}, 5)
     after = torch.get_rng_state()
     torch.manual_seed(0)
-    func(*args)  # type: ignore[operator]
+    func(*args)
     assert replay is not None
     assert replay.differing == 0
     assert torch.equal(torch.get_rng_state(), after)

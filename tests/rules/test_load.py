@@ -131,7 +131,7 @@ def test_corruption_gives_a_rules_error_or_a_row_and_nothing_else(junk: str, at:
     path = Path("corrupt.toml")
     text = ROW[:at] + junk + ROW[at + cut :]
 
-    class Given(type(path)):  # type: ignore[misc]
+    class Given(type(path)):
         def read_text(self, *args: object, **kwargs: object) -> str:
             return text
 
