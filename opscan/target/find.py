@@ -58,7 +58,7 @@ class _Finder:
     notes: list[str] = field(default_factory=list)
 
     def from_given(self, given: Inputs) -> Inputs:
-        stepping = self.settled.stepping
+        stepping = self.settled.stepping or self._apart(given)
         if stepping is None:
             return self._completed(given)
         whole = _whole(given, stepping, self.settled.roles)
@@ -74,7 +74,7 @@ class _Finder:
         except InputError as error:
             if offer.own:
                 raise
-            self.notes.append(f"{offer.source} not used: {error.what}")
+            self.notes.append(f"{error.what} (passed over)")
             return None
 
     def _taken(self, offer: Offer, offered: Inputs) -> Inputs:
@@ -88,6 +88,12 @@ class _Finder:
             self._check(offered, offer, forward.call if stepping.has_forward else None)
             inputs = self._stepped(stepping, {}, offered)
         return replace(inputs, assumptions=(line, *inputs.assumptions))
+
+    def _apart(self, given: Inputs) -> Stepping | None:
+        """The forward as one that takes its argument apart, where parts of it are given by their names."""
+        apart = _taking_apart(self.settled) if given.kwargs and not given.args else None
+        parts = set() if apart is None else {leaf.name for leaf in apart.batch.leaves}
+        return apart if set(given.kwargs) <= parts - set(apart.batch.readings if apart else ()) else None
 
     def _check(self, inputs: Inputs, offer: Offer, call: object = None) -> None:
         """Raise InputError if what was offered does not run."""

@@ -184,7 +184,7 @@ def _item(owner: object, key: int | str, spec: TargetSpec) -> object:
         found: object = owner[key]  # type: ignore[index]
     except (KeyError, IndexError, TypeError) as error:
         keys = list(owner) if isinstance(owner, Mapping) else list(range(len(owner))) if isinstance(owner, list) else []
-        hint = f"There are {', '.join(map(repr, keys[:8]))}." if keys else "Name a dict or a list before the brackets."
+        hint = f"It has {', '.join(map(repr, keys[:8]))}." if keys else "Name a dict or a list before the brackets."
         raise TargetError(f"nothing at [{key!r}]: {one_line(error)}", spec.text, hint) from error
     return found
 
