@@ -30,6 +30,7 @@ def render_markdown(sweep: Sweep) -> str:
         "Which of its models can be trained deterministically, and which ops stand in the way: opscan"
         f" {setting.opscan}, for {setting.environment}{', in eval mode' if setting.mode == 'eval' else ''}."
         f" {total_line(sweep)}",
+        "Made by `opscan sweep`, default configurations and no weights; the CSV beside it has a row for every model.",
         _table(("training", "models", "what it means"), [(*each, _MEANS[each[0]]) for each in trainings(sweep.rows)]),
         "## Ops in the way",
         _table(

@@ -25,7 +25,9 @@ def render_summary(sweep: Sweep, width: int = 80) -> str:
     parts.append(_table(("models", "op in the way"), ways[:_MOST], width))
     parts.append(_table(("models", "not traced: why"), reasons(sweep.missed)[:_MOST], width))
     if sweep.skipped:
-        parts.append(_filled(f"{len(sweep.skipped)} modules could not be imported: {_first(sweep)}", width))
+        count = len(sweep.skipped)
+        what = f"{count} {'module' if count == 1 else 'modules'} could not be imported"
+        parts.append(_filled(f"{what}: {_first(sweep)}", width))
     parts.append(_filled(total_line(sweep), width))
     return "\n\n".join(part for part in parts if part)
 

@@ -16,7 +16,7 @@ from opscan.sweep.found import Listed
 from opscan.sweep.row import Row
 
 _LONGEST = 300
-_SCANNER = "opscan.scan"
+_SCANNER = "opscan.sweep.scanner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def scan_isolated(listed: Listed, settings: Settings) -> Row:
 def scan_row(listed: Listed, settings: Settings) -> Row:
     """Scan one target right here. Raises what scanning raises, and MemoryError if that was for want of memory."""
     from opscan.config import find_config
-    from opscan.scan import check
     from opscan.sweep.row import row_of
+    from opscan.sweep.scanner import check
 
     rules = find_config(Path.cwd()).ruleset(*map(Path, settings.rules))
     wanted = settings.environment
