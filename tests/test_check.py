@@ -280,3 +280,12 @@ def test_a_report_is_a_data_frame_a_document_and_a_fragment_of_html() -> None:
     assert list(frame.query("verdict == 'switches'")["op"]) == [PAD_BACKWARD]
     assert PAD_BACKWARD in report._repr_html_().replace("<wbr>", "")
     assert str(report) == report.to_text()
+
+
+def test_the_report_has_the_size_of_the_model_and_the_cost_of_the_scan() -> None:
+    shared = nn.Linear(64, 64)
+    cost = opscan.check(nn.Sequential(shared, shared, nn.LazyLinear(3))).cost  # lazy: it has no sizes yet
+    assert cost is not None
+    assert (cost.parameters, cost.parameter_bytes) == (64 * 65, 4 * 64 * 65)
+    assert cost.seconds > 0
+    assert opscan.check(torch.sin, (torch.ones(3),)).cost.parameters is None  # type: ignore[union-attr]  # as above

@@ -103,8 +103,11 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if arguments.what[0].endswith(".csv"):
         table = _read(arguments.what)
     else:
+        from opscan.sweep.packages import needs
         from opscan.sweep.search import search
 
+        if not arguments.list:
+            needs("joblib")
         found = search(arguments.what, arguments.all, arguments.select)
         if arguments.list:
             return _listed(found)

@@ -1,12 +1,10 @@
-"""From what the user names to the targets in it. This imports what is named: it runs in a process of its own."""
+"""From a package, a module or a .py file to the targets in it. This imports what is named: it runs in a process of its own."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from types import ModuleType
 
 from opscan.errors import TargetError
@@ -15,36 +13,19 @@ from opscan.sweep.models import models_in
 from opscan.sweep.modules import import_root, modules_of
 from opscan.sweep.registry import registered
 
-_TARGET = re.compile(r".+:[^\W\d][\w.]*\s*(\(.*\))?", re.DOTALL)
-
 
 def find(what: str, every: bool) -> Found:
-    """The targets in a package, a module, a .py file, or a text file with one target per line; or the target itself.
+    """The targets in a package, a module or a .py file.
 
-    Raises TargetError if there is no such thing, or nothing in it.
+    Raises TargetError if there is no such thing, or no model in it.
     """
-    if _TARGET.fullmatch(what):
-        return Found((Listed(what),))
     is_file = what.endswith(".py")
-    if not is_file and Path(what).is_file():
-        return _lines_of(Path(what))
     root = import_root(what, is_file)
     found = _models_of(root, what if is_file else None, every)
     if not found.listed:
         missed = f" ({len(found.skipped)} of its modules cannot be imported)" if found.skipped else ""
         raise TargetError(f"no model in it{missed}", what, "Name a package, or a text file with one target per line.")
     return found
-
-
-def _lines_of(path: Path) -> Found:
-    """One target per line; # begins a comment."""
-    try:
-        lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except UnicodeDecodeError as error:
-        raise TargetError("is not a text file", str(path), "Write one target per line.") from error
-    listed = tuple(Listed(line) for line in lines if line)
-    packages = Counter(each.target.partition(":")[0].partition(".")[0] for each in listed if ".py:" not in each.target)
-    return Found(listed, preload=tuple(name for name, count in packages.items() if count > 1))
 
 
 def _models_of(root: ModuleType, file: str | None, every: bool) -> Found:

@@ -63,6 +63,7 @@ def sweep(
         raise ValueError(f"mode must be train or eval, not {mode!r}")
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+    needs("joblib")
     names = (what,) if isinstance(what, str) else tuple(what)
     settings = Settings(
         make_environment(device, torch_version, strict),

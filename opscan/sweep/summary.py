@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
 
 from tabulate import tabulate
 
+from opscan.sweep.reason import grouped
 from opscan.sweep.row import Row, most_frequent
 from opscan.sweep.table import Sweep
 
 _MOST = 10
+_SHORT = 160  # of a reason, as one of a group; the table has each in full
 
 
 def render_summary(sweep: Sweep, width: int = 80) -> str:
@@ -23,7 +24,7 @@ def render_summary(sweep: Sweep, width: int = 80) -> str:
     parts.append(_table(("training", "models"), trainings(sweep.rows), width) if sweep.traced else "")
     ways = [(str(count), f"{op} ({verdict})") for verdict, op, count in most_frequent(sweep.rows)]
     parts.append(_table(("models", "op in the way"), ways[:_MOST], width))
-    parts.append(_table(("models", "not traced: why"), reasons(sweep.missed)[:_MOST], width))
+    parts.append(_table(("models", "not traced: why"), _reasons(sweep)[:_MOST], width))
     if sweep.skipped:
         count = len(sweep.skipped)
         what = f"{count} {'module' if count == 1 else 'modules'} could not be imported"
@@ -38,26 +39,18 @@ def trainings(rows: Iterable[Row]) -> list[tuple[str, str]]:
     return [(training, str(count)) for training, count in sorted(counted.items(), key=lambda each: (-each[1], each))]
 
 
-def reasons(rows: Iterable[Row]) -> list[tuple[str, str]]:
-    """Reasons with how many targets have them; those that differ in numbers and names only count as one."""
-    alike: dict[str, list[str]] = {}
-    for row in rows:
-        alike.setdefault(_kind(row.reason), []).append(row.reason)
-    return [(str(len(each)), each[0]) for each in sorted(alike.values(), key=lambda each: (-len(each), each[0]))]
-
-
-def _kind(reason: str) -> str:
-    return re.sub(
-        r"\d+|'[^']*'|\([^()]*\)|\b\w*[A-Z]\w*[a-z]\w*\b(?!Error)", "", reason.partition(" raised ")[2] or reason
-    )
-
-
 def total_line(sweep: Sweep) -> str:
     """`95 of 100 targets traced (95.0%), 5 not.`."""
     total, traced = len(sweep.rows), len(sweep.traced)
     share = f" ({traced / total:.1%})" if total else ""
     failing = sum(row.fails for row in sweep.rows)
     return f"{traced} of {total} targets traced{share}; {failing} with findings, {total - traced} not looked at."
+
+
+def _reasons(sweep: Sweep) -> list[tuple[str, str]]:
+    return [
+        (str(count), textwrap.shorten(reason, _SHORT)) for count, reason in grouped(row.reason for row in sweep.missed)
+    ]
 
 
 def _first(sweep: Sweep) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +12,9 @@ from opscan.errors import OpscanError
 from opscan.isolation.client import isolated
 from opscan.isolation.outcome import Limits, is_out_of_memory
 from opscan.sweep.found import Listed
+from opscan.sweep.reason import reason_of
 from opscan.sweep.row import Row
 
-_LONGEST = 300
 _SCANNER = "opscan.sweep.scanner"
 
 
@@ -69,10 +68,3 @@ def scan_row(listed: Listed, settings: Settings) -> Row:
             raise MemoryError from error
         raise
     return row_of(report, listed.family)
-
-
-def reason_of(error: OpscanError) -> str:
-    """An error in one line, without what differs from machine to machine: folders and addresses in memory."""
-    text = " ".join(str(error.what).split())
-    text = re.sub(r"(?<![\w.])(?:/[\w.@+-]+)+/([\w.-]+)", r"\1", re.sub(r"\b0x[0-9a-f]{6,}\b", "0x...", text))
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

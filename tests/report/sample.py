@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opscan.environment import make_environment
-from opscan.finding import Finding, Line, NewerTorch, Place
+from opscan.finding import Finding, Line, NewerTorch, Place, ScanCost
 from opscan.report.report import Report
 from opscan.rules.schema import Replacement
 
@@ -120,6 +120,7 @@ FULL = Report(
     backward_ops=60,
     unknown={"my_lib.op.default": 2},
     findings=(PAD, POOL, ATTENTION, GATHER, CONV),
+    cost=ScanCost(parameters=550_570, parameter_bytes=2_202_280, seconds=0.314, peak_bytes=612 << 20),
 )
 CLEAN = Report(
     target="net.model:Clean",

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from opscan.finding import ScanCost
 from opscan.report.document import render_json
 from opscan.report.html import render_html
 from opscan.report.report import Report
-from opscan.report.words import short_paths
+from opscan.report.words import cost_words, short_paths
 from tests.report.sample import CLEAN, FULL
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -49,7 +50,7 @@ def test_the_document_has_the_keys_it_promises() -> None:
     document = json.loads(FULL.to_json())
     assert list(document) == ["schema", "opscan", "reports"]
     (report,) = document["reports"]
-    assert list(report) == ["target", "environment", "assumptions", "ops", "unknown", "run", "findings"]
+    assert list(report) == ["target", "environment", "assumptions", "ops", "unknown", "run", "cost", "findings"]
     assert report["ops"] == {"forward": 40, "backward": 60}
     assert list(report["findings"][0]) == [
         "rule", "verdict", "op", "phase", "count", "modules", "module_type", "constructed", "called", "default",
@@ -109,3 +110,19 @@ def test_what_fails(report: Report, on: tuple[str, ...] | None, fails: bool) -> 
 )
 def test_paths_that_differ_in_one_number_are_one(paths: list[str], short: list[str]) -> None:
     assert short_paths(paths) == short
+
+
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [
+        pytest.param(ScanCost(7, 28, 0.05, None), "7 parameters (28 bytes), 0.05 s", id="memory is not counted here"),
+        pytest.param(ScanCost(None, None, 61.5, 3 << 30), "61.50 s, at most 3.0 GiB of memory", id="no model"),
+        pytest.param(
+            ScanCost(1_050_000_000_000, 2_100_000_000_000, 2.9, 1 << 31),
+            "1,050,000,000,000 parameters (1.9 TiB), 2.90 s, at most 2.0 GiB of memory",
+            id="a trillion",
+        ),
+    ],
+)
+def test_the_cost_in_words(cost: ScanCost, words: str) -> None:
+    assert cost_words(cost) == words

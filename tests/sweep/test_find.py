@@ -10,6 +10,7 @@ import pytest
 
 from opscan.errors import OpscanError, TargetError
 from opscan.sweep.find import find
+from opscan.sweep.search import search
 
 HEAD = "import torch\nfrom torch import nn\n"
 
@@ -153,9 +154,16 @@ def test_a_registry_gives_one_of_each_family_or_all(workplace: Path) -> None:
 
 
 def test_a_text_file_has_a_target_per_line(workplace: Path) -> None:
-    (workplace / "targets.txt").write_text("# ours\nmymodel:CNN_v2\n\n  mymodel4:CNN_v4  # clean\n")
-    assert targets("targets.txt") == ["mymodel:CNN_v2", "mymodel4:CNN_v4"]
-    assert targets("mymodel:CNN_v2(num_classes=3)") == ["mymodel:CNN_v2(num_classes=3)"]
+    (workplace / "targets.txt").write_text("# ours\nmymodel:CNN_v2\nmymodel:CNN_v3\n\n  mymodel4:CNN_v4  # clean\n")
+    found = search(["targets.txt", "zoo:make(num_classes=3)", "targets.txt"])
+    assert [each.target for each in found.listed] == [
+        "mymodel:CNN_v2",
+        "mymodel:CNN_v3",
+        "mymodel4:CNN_v4",
+        "zoo:make(num_classes=3)",
+    ]
+    assert found.preload == ("mymodel",)
+    assert [each.target for each in search(["targets.txt"], select="*4").listed] == ["mymodel4:CNN_v4"]
 
 
 @pytest.mark.parametrize(
