@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from opscan.report.report import Report
     from opscan.scan import check
     from opscan.settings.outlook import env
-    from opscan.sweep.run import sweep
-    from opscan.sweep.table import Sweep
+    from opscan.sweeps.run import sweep
+    from opscan.sweeps.table import Sweep
 
 __version__ = "0.1.0"
 __all__ = ["Environment", "Finding", "OpscanError", "Report", "Sweep", "check", "env", "sweep"]
@@ -25,8 +25,8 @@ _HOMES = {
     "Report": "opscan.report.report",
     "check": "opscan.scan",
     "env": "opscan.settings.outlook",
-    "Sweep": "opscan.sweep.table",
-    "sweep": "opscan.sweep.run",
+    "Sweep": "opscan.sweeps.table",
+    "sweep": "opscan.sweeps.run",
 }
 
 

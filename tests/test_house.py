@@ -30,7 +30,7 @@ ROOMS = [
     {"match", "observe"},
     {"report"},
     {"scan", "cases"},
-    {"calibrate", "sweep"},
+    {"calibrate", "sweeps"},
     {"cli"},
 ]
 """Lower rooms first: a file imports from its own room's level or below."""
@@ -88,7 +88,7 @@ def test_no_import_cycles() -> None:
         ("opscan", {"torch", "pandas", "tabulate", "numpy"}),
         ("opscan.cli", {"torch", "pandas", "tabulate", "numpy"}),
         ("opscan.isolation.client, opscan.isolation.server", {"torch", "numpy", "multiprocessing"}),
-        ("opscan.sweep.run", {"torch", "pandas", "joblib"}),
+        ("opscan.sweeps.run", {"torch", "pandas", "joblib"}),
         ("opscan.rules.load", {"torch", "pandas", "numpy"}),
         ("opscan.scan", {"pandas", "torch._dynamo"}),
     ],

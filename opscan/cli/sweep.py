@@ -16,8 +16,8 @@ from opscan.cli.words import BACKEND_WORDS, CLEAN, COULD_NOT_LOOK, FINDINGS, FOR
 from opscan.errors import SweepError
 
 if TYPE_CHECKING:
-    from opscan.sweep.found import Found
-    from opscan.sweep.table import Sweep
+    from opscan.sweeps.found import Found
+    from opscan.sweeps.table import Sweep
 
 _EPILOG = """\
 exit status:
@@ -103,8 +103,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if arguments.what[0].endswith(".csv"):
         table = _read(arguments.what)
     else:
-        from opscan.sweep.packages import needs
-        from opscan.sweep.search import search
+        from opscan.sweeps.packages import needs
+        from opscan.sweeps.search import search
 
         if not arguments.list:
             needs("joblib")
@@ -119,7 +119,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _read(what: list[str]) -> Sweep:
-    from opscan.sweep.columns import read_csv
+    from opscan.sweeps.columns import read_csv
 
     if len(what) > 1:
         raise SweepError("one table at a time", " ".join(what), "Name one .csv file.")
@@ -136,9 +136,9 @@ def _listed(found: Found) -> int:
 def _scanned(found: Found, arguments: argparse.Namespace) -> Sweep:
     from opscan.environment import make_environment
     from opscan.isolation.outcome import Limits
-    from opscan.sweep.parallel import Backend
-    from opscan.sweep.run import scan_found
-    from opscan.sweep.task import Settings
+    from opscan.sweeps.parallel import Backend
+    from opscan.sweeps.run import scan_found
+    from opscan.sweeps.task import Settings
 
     settings = Settings(
         make_environment(arguments.device, arguments.torch, arguments.strict),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from opscan.sweep.row import Row
-from opscan.sweep.table import Setting, Sweep
+from opscan.sweeps.row import Row
+from opscan.sweeps.table import Setting, Sweep
 
 SETTING = Setting("zoo 1.2", "cuda, torch 2.13.0", "train", "0.1.0")
 ROWS = (

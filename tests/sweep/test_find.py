@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from opscan.errors import OpscanError, TargetError
-from opscan.sweep.find import find
-from opscan.sweep.search import search
+from opscan.sweeps.find import find
+from opscan.sweeps.search import search
 
 HEAD = "import torch\nfrom torch import nn\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from opscan.sweep.journal import Journal
+from opscan.sweeps.journal import Journal
 from tests.sweep.sample import ROWS
 
 

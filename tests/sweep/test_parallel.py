@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from opscan.sweep import parallel
-from opscan.sweep.parallel import BACKENDS, Backend, spread
+from opscan.sweeps import parallel
+from opscan.sweeps.parallel import BACKENDS, Backend, spread
 from tests.sweep.workers import KilledOnce, double, killed_always
 
 TASKS = range(8)

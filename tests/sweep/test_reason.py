@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from opscan.errors import InputError, OpscanError, TargetError
-from opscan.sweep.reason import grouped, reason_of
+from opscan.sweeps.reason import grouped, reason_of
 
 
 @pytest.mark.parametrize(

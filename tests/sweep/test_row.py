@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from opscan.finding import Finding
-from opscan.sweep.row import row_of, training_of
+from opscan.sweeps.row import row_of, training_of
 from tests.report.sample import ATTENTION, CLEAN, CONV, FULL, GATHER, PAD, POOL
 
 SILENT = replace(PAD, verdict="silent", strict="nondeterministic", alert=None)

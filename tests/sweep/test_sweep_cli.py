@@ -16,9 +16,11 @@ import pytest
 import opscan as library
 from opscan.cli import main
 from opscan.cli.words import BACKEND_WORDS, FORMAT_WORDS
-from opscan.sweep.columns import read_csv
-from opscan.sweep.parallel import BACKENDS
+from opscan.sweeps.columns import read_csv
+from opscan.sweeps.parallel import BACKENDS
+from opscan.sweeps.table import Sweep
 from tests.conftest import Outcome
+from tests.sweep.sample import ROWS, SETTING
 
 Run = Callable[..., Outcome]
 ZOO = """\
@@ -110,18 +112,22 @@ def test_each_misdeed_costs_its_row_and_what_is_done_is_not_done_again(zoo: Path
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        pytest.param(("mymodel.py",), 1, id="findings"),
+        pytest.param(("findings.csv",), 1, id="findings"),
+        pytest.param(("clean.csv",), 0, id="none"),
         pytest.param(("mymodel.py", "--strict"), 0, id="none in the mode asked for"),
         pytest.param(("not_there",), 2, id="no such package"),
-        pytest.param(("mymodel.py", "--select", "nothing*"), 2, id="nothing selected"),
-        pytest.param(("mymodel.py", "--list"), 0, id="only listed"),
-        pytest.param(("mymodel.py", "-o", "table.xls"), 2, id="no such format"),
-        pytest.param(("mymodel.py", "--memory", "much"), 2, id="no such size"),
+        pytest.param(("targets.txt", "--select", "nothing*"), 2, id="nothing selected"),
+        pytest.param(("targets.txt", "--list"), 0, id="only listed"),
+        pytest.param(("targets.txt", "-o", "table.xls"), 2, id="no such format"),
+        pytest.param(("targets.txt", "--memory", "much"), 2, id="no such size"),
         pytest.param(("not_there.csv",), 2, id="no such table"),
-        pytest.param(("mymodel.py", "--device", "tpu"), 2, id="no such device"),
+        pytest.param(("targets.txt", "--device", "tpu"), 2, id="no such device"),
     ],
 )
-def test_exit_status(words: tuple[str, ...], status: int, opscan: Run) -> None:
+def test_exit_status(words: tuple[str, ...], status: int, workplace: Path, opscan: Run) -> None:
+    (workplace / "targets.txt").write_text("mymodel:CNN_v2\n")
+    (workplace / "findings.csv").write_text(Sweep(SETTING, ROWS[:3]).to_csv())
+    (workplace / "clean.csv").write_text(Sweep(SETTING, ROWS[2:3]).to_csv())
     outcome = opscan("sweep", *words, "--jobs", "1")
     assert outcome.status == status
     assert ("opscan" in outcome.err) == (status == 2)
@@ -145,7 +151,8 @@ def test_the_words_the_command_line_repeats_are_the_ones_of_the_library(capsys: 
     assert BACKEND_WORDS == BACKENDS
     with pytest.raises(SystemExit):
         main(["sweep", "--help"])
-    assert all(word in capsys.readouterr().out for word in FORMAT_WORDS)
+    out = capsys.readouterr().out
+    assert all(word in out for word in FORMAT_WORDS)
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from opscan.errors import SweepError
-from opscan.sweep.columns import columns_of, read_csv
-from opscan.sweep.row import Row
-from opscan.sweep.table import Sweep
+from opscan.sweeps.columns import columns_of, read_csv
+from opscan.sweeps.row import Row
+from opscan.sweeps.table import Sweep
 from tests.sweep.sample import ROWS, SETTING, SWEEP
 
 GOLDEN = Path(__file__).with_name("golden")

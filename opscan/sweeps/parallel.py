@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from opscan.isolation.client import stop_server
-from opscan.sweep.packages import needs
+from opscan.sweeps.packages import needs
 
 BACKENDS = ("loky", "dask", "ray")
 _STRIKES = 3

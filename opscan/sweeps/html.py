@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from opscan.sweep.columns import columns_of, records
-from opscan.sweep.summary import total_line
-from opscan.sweep.table import Setting, Sweep
+from opscan.sweeps.columns import columns_of, records
+from opscan.sweeps.summary import total_line
+from opscan.sweeps.table import Setting, Sweep
 
 _STYLE = "td,th{text-align:left;vertical-align:top;padding:.2em .6em}"
 

@@ -18,15 +18,15 @@ from opscan.config import find_config
 from opscan.environment import Strictness, make_environment
 from opscan.isolation.outcome import Limits
 from opscan.report.words import describe_environment
-from opscan.sweep.code import code_of, source_of
-from opscan.sweep.found import Found, Listed
-from opscan.sweep.journal import Journal
-from opscan.sweep.packages import needs
-from opscan.sweep.parallel import BACKENDS, Backend, spread
-from opscan.sweep.row import Row
-from opscan.sweep.search import search
-from opscan.sweep.table import Setting, Sweep
-from opscan.sweep.task import Settings, scan_isolated
+from opscan.sweeps.code import code_of, source_of
+from opscan.sweeps.found import Found, Listed
+from opscan.sweeps.journal import Journal
+from opscan.sweeps.packages import needs
+from opscan.sweeps.parallel import BACKENDS, Backend, spread
+from opscan.sweeps.row import Row
+from opscan.sweeps.search import search
+from opscan.sweeps.table import Setting, Sweep
+from opscan.sweeps.task import Settings, scan_isolated
 
 
 def sweep(

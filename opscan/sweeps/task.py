@@ -11,11 +11,11 @@ from opscan.environment import Environment
 from opscan.errors import OpscanError
 from opscan.isolation.client import isolated
 from opscan.isolation.outcome import Limits, is_out_of_memory
-from opscan.sweep.found import Listed
-from opscan.sweep.reason import reason_of
-from opscan.sweep.row import Row
+from opscan.sweeps.found import Listed
+from opscan.sweeps.reason import reason_of
+from opscan.sweeps.row import Row
 
-_SCANNER = "opscan.sweep.scanner"
+_SCANNER = "opscan.sweeps.scanner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def scan_isolated(listed: Listed, settings: Settings) -> Row:
 def scan_row(listed: Listed, settings: Settings) -> Row:
     """Scan one target right here. Raises what scanning raises, and MemoryError if that was for want of memory."""
     from opscan.config import find_config
-    from opscan.sweep.row import row_of
-    from opscan.sweep.scanner import check
+    from opscan.sweeps.row import row_of
+    from opscan.sweeps.scanner import check
 
     rules = find_config(Path.cwd()).ruleset(*map(Path, settings.rules))
     wanted = settings.environment

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from opscan.sweep.row import Row, most_frequent
-from opscan.sweep.summary import total_line, trainings
-from opscan.sweep.table import Sweep, families
+from opscan.sweeps.row import Row, most_frequent
+from opscan.sweeps.summary import total_line, trainings
+from opscan.sweeps.table import Sweep, families
 
 _WORST = (
     "strict mode raises", "never repeats", "repeats in default mode", "not known", "repeats in strict mode", "repeats",

@@ -12,8 +12,8 @@ from typing import Any
 
 from opscan.errors import SweepError
 from opscan.report.report import ALL_VERDICTS
-from opscan.sweep.row import Row, row_from
-from opscan.sweep.table import Setting, Sweep
+from opscan.sweeps.row import Row, row_from
+from opscan.sweeps.table import Setting, Sweep
 
 SCHEMA = 1
 

@@ -1,4 +1,4 @@
-"""From a package, a module or a .py file to the targets in it. This imports what is named: it runs in a process of its own."""
+"""From a package, a module or a .py file to its targets. This imports it: it runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from opscan.errors import TargetError
-from opscan.sweep.found import Found, Listed
-from opscan.sweep.models import models_in
-from opscan.sweep.modules import import_root, modules_of
-from opscan.sweep.registry import registered
+from opscan.sweeps.found import Found, Listed
+from opscan.sweeps.models import models_in
+from opscan.sweeps.modules import import_root, modules_of
+from opscan.sweeps.registry import registered
 
 
 def find(what: str, every: bool) -> Found:

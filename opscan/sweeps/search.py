@@ -11,7 +11,7 @@ from pathlib import Path
 from opscan.errors import SweepError
 from opscan.isolation.client import isolated, stop_server
 from opscan.isolation.outcome import Limits
-from opscan.sweep.found import Found, Listed
+from opscan.sweeps.found import Found, Listed
 
 _LIMITS = Limits(timeout_s=900.0)
 _TARGET = re.compile(r".+:[^\W\d][\w.]*\s*(\(.*\))?", re.DOTALL)
@@ -59,7 +59,7 @@ def _lines_of(path: Path) -> Found:
 
 def _find_there(what: str, every: bool) -> Found:
     """In the other process: this one does not load torch."""
-    from opscan.sweep.find import find
+    from opscan.sweeps.find import find
 
     return find(what, every)
 

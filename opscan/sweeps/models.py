@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.loss import _Loss
 
-from opscan.sweep.references import building_blocks
+from opscan.sweeps.references import building_blocks
 from opscan.target.arguments import signature_of, unfilled
 
 _NOT_MODELS = ("PreTrainedModel", "Loss")  # transformers' abstract bases have a forward where they share one

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opscan.sweep.row import Row
+from opscan.sweeps.row import Row
 
 if TYPE_CHECKING:
     import pandas
@@ -46,37 +46,37 @@ class Sweep:
         """One row per target; the columns are those of the CSV. `cost` adds seconds and memory."""
         import pandas
 
-        from opscan.sweep.columns import columns_of, records
+        from opscan.sweeps.columns import columns_of, records
 
         return pandas.DataFrame(records(self, cost), columns=list(columns_of(cost)))
 
     def to_csv(self, cost: bool = False) -> str:
         """The table as CSV, one row per target."""
-        from opscan.sweep.columns import render_csv
+        from opscan.sweeps.columns import render_csv
 
         return render_csv(self, cost)
 
     def to_json(self, cost: bool = False) -> str:
         """The table as one JSON document."""
-        from opscan.sweep.columns import render_json
+        from opscan.sweeps.columns import render_json
 
         return render_json(self, cost)
 
     def to_html(self, cost: bool = False) -> str:
         """The table as a page of HTML."""
-        from opscan.sweep.html import render_html
+        from opscan.sweeps.html import render_html
 
         return render_html(self, cost)
 
     def to_markdown(self) -> str:
         """A document: totals, a row per family of models, and each target that was not traced with its reason."""
-        from opscan.sweep.document import render_markdown
+        from opscan.sweeps.document import render_markdown
 
         return render_markdown(self)
 
     def to_text(self, width: int = 80) -> str:
         """The summary a terminal shows."""
-        from opscan.sweep.summary import render_summary
+        from opscan.sweeps.summary import render_summary
 
         return render_summary(self, width)
 

@@ -6,7 +6,7 @@ import re
 from itertools import groupby
 from types import ModuleType
 
-from opscan.sweep.found import Listed
+from opscan.sweeps.found import Listed
 
 _MAKERS = ("create_model", "get_model")
 _FAMILY = re.compile(r"[^\W\d_]+")

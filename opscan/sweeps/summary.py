@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 from tabulate import tabulate
 
-from opscan.sweep.reason import grouped
-from opscan.sweep.row import Row, most_frequent
-from opscan.sweep.table import Sweep
+from opscan.sweeps.reason import grouped
+from opscan.sweeps.row import Row, most_frequent
+from opscan.sweeps.table import Sweep
 
 _MOST = 10
 _SHORT = 160  # of a reason, as one of a group; the table has each in full

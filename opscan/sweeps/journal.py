@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from opscan.errors import SweepError
-from opscan.sweep.row import Row, row_from
+from opscan.sweeps.row import Row, row_from
 
 
 class Journal:
