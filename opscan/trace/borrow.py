@@ -18,6 +18,7 @@ from torch import nn
 
 from opscan.trace.kept import DEPTH, KeptCache, KeptObject, KeptTable
 from opscan.trace.reach import CONTAINERS, LONGEST, holders, items_of, tables
+from opscan.trace.scripted import refuse_shard, script_twin
 from opscan.trace.values import is_lazy, meta_like
 
 StandIn = Callable[[torch.Tensor], torch.Tensor]
@@ -25,7 +26,11 @@ StandIn = Callable[[torch.Tensor], torch.Tensor]
 
 
 def meta_or_known(tensor: torch.Tensor) -> torch.Tensor:
-    """A meta tensor for real values, a clone for integers and masks: the regime of Note [Known and unknown values]."""
+    """A meta tensor for real values, a clone for integers and masks: the regime of Note [Known and unknown values].
+
+    Raises TraceError for a shard of a tensor.
+    """
+    refuse_shard(tensor)
     if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
         return meta_like(tensor)
     return tensor.detach() if tensor.is_meta else tensor.detach().clone()
@@ -37,6 +42,7 @@ class Twins:
     def __init__(self, holders: tuple[object, ...] = (), stand_in: StandIn = meta_or_known) -> None:
         self.holders = holders
         self._stand_in = stand_in
+        self._scripted: dict[int, tuple[torch.jit.ScriptModule, torch.jit.ScriptModule]] = {}
         self._twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -46,10 +52,20 @@ class Twins:
             found = self._twins[id(tensor)] = (tensor, _make_twin(tensor, self._stand_in))
         return found[1]
 
+    def script(self, module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+        """What stands for a TorchScript module."""
+        found = self._scripted.get(id(module))
+        if found is None:
+            device = self._stand_in(torch.empty(0)).device
+            found = self._scripted[id(module)] = (module, script_twin(module, device))
+        return found[1]
+
     def swap(self, value: Any, depth: int = DEPTH) -> Any:
         """Nested containers with their tensors replaced: copies of those that hold any, the others as they are."""
         if isinstance(value, torch.Tensor):
             return self.of(value)
+        if isinstance(value, torch.jit.ScriptModule):
+            return self.script(value)
         if depth == 0 or not isinstance(value, CONTAINERS) or len(value) > LONGEST:
             return value
         items = [(self.swap(key, depth - 1), self.swap(item, depth - 1)) for key, item in items_of(value)]

@@ -23,6 +23,7 @@ from opscan.trace.launches import launches_heard
 from opscan.trace.provenance import recorded_construction
 from opscan.trace.reach import named_by
 from opscan.trace.recorder import Recorder
+from opscan.trace.scripted import refuse_sharded
 from opscan.trace.spared import dynamo_spared
 from opscan.trace.unwritten import left_unwritten, unwritten_remembered
 from opscan.trace.values import Values, is_lazy, map_tensors, meta_like
@@ -102,7 +103,7 @@ def borrowing(
         stack.enter_context(dynamo_spared())
         stack.enter_context(torch.inference_mode(False))
         twins = stack.enter_context(borrowed(roots, training, stand_in))
-        _refuse_scripted(twins.holders)
+        refuse_sharded(twins.holders)
         yield twins
 
 
@@ -136,7 +137,7 @@ def attempt(
         choices = Choices(FALSE if otherwise else TRUE)
         try:
             with on_meta([call, args, kwargs], training, Values(choices), casting) as twins:
-                return call(*twins.swap(args), **twins.swap(kwargs))
+                return to_call(call, twins, training)(*twins.swap(args), **twins.swap(kwargs))
         except Exception:
             if otherwise or not choices.made:
                 raise
@@ -196,7 +197,7 @@ def trace_under(
     assumptions: list[str] = []
     roots = [call, args, dict(kwargs), loss]
     with borrowing(roots, training, regime.process(), regime.stand_in) as twins, ExitStack() as stack:
-        held = twins.swap(args), twins.swap(dict(kwargs))
+        call, held = to_call(call, twins, training), (twins.swap(args), twins.swap(dict(kwargs)))
         if input_grad and training:
             held = map_tensors(_as_activation, held[0]), map_tensors(_as_activation, held[1])
         stack.callback(recorder.forget_tensors)
@@ -231,6 +232,11 @@ def trace_under(
     )
 
 
+def to_call(call: Callable[..., Any], twins: Twins, training: bool) -> Callable[..., Any]:
+    """What to call: the module itself, or what stands for it if it is TorchScript's."""
+    return twins.script(call).train(training) if isinstance(call, torch.jit.ScriptModule) else call
+
+
 def _as_activation(tensor: torch.Tensor) -> torch.Tensor:
     """A floating input as a layer before would hand it in: it needs a gradient, and in-place ops may change it."""
     if not (tensor.is_floating_point() or tensor.is_complex()):
@@ -253,16 +259,6 @@ def _roots(call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str,
         **kwargs,
     }
     return found | {name: value for name, value in named.items() if isinstance(value, nn.Module)}
-
-
-def _refuse_scripted(holders: Iterable[object]) -> None:
-    for holder in holders:
-        if isinstance(holder, torch.jit.ScriptModule):
-            raise TraceError(
-                "a TorchScript module runs where a trace cannot see it",
-                type(holder).__name__,
-                "Give the module it was made from, before torch.jit.script or torch.jit.trace.",
-            )
 
 
 def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

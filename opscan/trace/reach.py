@@ -17,7 +17,10 @@ CONTAINERS = (dict, OrderedDict, defaultdict, list, tuple, set, deque)
 LONGEST = 10_000
 """Longer containers are data, not state: they are neither looked through nor copied."""
 
-_LEFT_ALONE = (type, ModuleType, torch.Tensor, torch.Generator, torch.utils.data.DataLoader, torch.utils.data.Dataset)
+_LEFT_ALONE = (
+    *(type, ModuleType, torch.Tensor, torch.Generator, torch.utils.data.DataLoader, torch.utils.data.Dataset),
+    torch.jit.ScriptModule,  # see Note [TorchScript in a trace]
+)
 _STATE_OF_THE_LIBRARY = (SimpleNamespace, UserDict)
 """Classes of the standard library that hold a user's values; others (loggers, locks, paths) are left alone."""
 _COMPILERS = {"triton"}

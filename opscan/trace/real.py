@@ -12,7 +12,7 @@ from torch import fx
 
 from opscan.trace.autocast import Casting
 from opscan.trace.calls import PublicCalls
-from opscan.trace.driver import Regime, borrowing, trace_under
+from opscan.trace.driver import Regime, borrowing, to_call, trace_under
 from opscan.trace.graph import Role, Trace
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.recorder import Recorder
@@ -123,7 +123,7 @@ def attempt_on_cpu(
         with borrowing([call, args, kwargs], training, process, regime.stand_in) as twins, regime.autocast.honoured():
             try:
                 with torch.set_grad_enabled(training), regime.watching(), regime.autocast.region():
-                    output = call(*twins.swap(args), **twins.swap(kwargs))
+                    output = to_call(call, twins, training)(*twins.swap(args), **twins.swap(kwargs))
             finally:
                 regime.recorder.forget_tensors()
         return map_tensors(lambda tensor: meta_like(tensor) if tensor.is_floating_point() else tensor, output)
