@@ -66,10 +66,13 @@ def fill_arguments(function: Callable[..., object], given: Given) -> Arguments:
     for name in unfilled(signature, bound):
         values[name] = assumed_value(function, signature.parameters[name])
         if values[name] is UNKNOWN:
-            raise TargetError(
-                f"{_label(function)} needs a value for {name!r}", given.text, _how_to_give(signature.parameters[name])
-            )
+            raise needs_value(function, signature.parameters[name], given.text)
     return filled(signature, bound, values)
+
+
+def needs_value(function: Callable[..., object], parameter: inspect.Parameter, text: str) -> TargetError:
+    """The error for a required parameter nobody knows a value for."""
+    return TargetError(f"{_label(function)} needs a value for {parameter.name!r}", text, _how_to_give(parameter))
 
 
 def filled(signature: inspect.Signature, given: Mapping[str, object], values: Mapping[str, object]) -> Arguments:

@@ -48,6 +48,7 @@ def _all(
     error: BaseException, places: tuple[Place, ...], function: Callable[..., object], values: Mapping[str, object]
 ) -> Iterator[Change]:
     yield from _missing(error, function)
+    yield from _read_from(error, function, values)
     yield from _classes(places, values)
     for place in places[:_RAISING_HELPERS]:
         for goal in goals_at(place):
@@ -67,6 +68,17 @@ def _classes(places: tuple[Place, ...], values: Mapping[str, object]) -> Iterato
     for name, value in values.items():
         if isinstance(value, nn.Module) and any(each is value for each in called):
             yield {name: type(value)}
+
+
+def _read_from(error: BaseException, function: Callable[..., object], values: Mapping[str, object]) -> Iterator[Change]:
+    """A configuration with the attribute that was missed."""
+    if not isinstance(error, AttributeError) or error.name is None:
+        return
+    for name, value in values.items():
+        if isinstance(value, SimpleNamespace) and error.obj is value:
+            parameter = inspect.Parameter(error.name, inspect.Parameter.KEYWORD_ONLY)
+            guess = guessed_value(function, parameter)
+            yield {name: SimpleNamespace(**{**vars(value), error.name: 2 if guess is UNKNOWN else guess})}
 
 
 def _put(name: str, old: object, new: object, values: Mapping[str, object]) -> Iterator[Change]:
@@ -106,13 +118,15 @@ def _said(error: BaseException, places: tuple[Place, ...], value: object) -> Ite
         yield from (type(value)([*value, *[value[-1]] * length][:length]) for length in lengths if length != len(value))
     if "not callable" in text and not callable(value):
         yield from (nn.ReLU, nn.ReLU())
+    if isinstance(value, nn.Identity):
+        yield from (nn.Linear(64, 64), nn.Conv2d(3, 64, 3, padding=1))
     if isinstance(value, str) or value is None:
         yield from (word for word in _QUOTED.findall(text) if word != value)
         yield from _keys(error, places)
-    if isinstance(error, AttributeError) and error.obj is value and isinstance(value, (int, str)):
-        yield SimpleNamespace()
     if isinstance(error, IndexError) and isinstance(value, int) and not isinstance(value, bool):
         yield from (each for each in (2, 3, 1) if each != value)
+    if isinstance(error, IndexError) and isinstance(value, (list, tuple)) and value:
+        yield from (type(value)([*value, *[value[-1]] * more]) for more in (1, 2, 4))
 
 
 def _keys(error: BaseException, places: tuple[Place, ...]) -> Iterator[str]:

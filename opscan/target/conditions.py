@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,10 +88,18 @@ def _numbers_in(expression: ast.expr, held: Iterable[object]) -> list[int]:
 def _words_in(expression: ast.expr, scope: dict[str, object]) -> Iterator[str]:
     for node in ast.walk(expression):
         held: object = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(node, ast.Name):
-            held = scope.get(node.id)
-        many = held if isinstance(held, (list, tuple, set, frozenset, dict)) else [held]
+        if isinstance(node, (ast.Name, ast.Attribute, ast.Call)):
+            held = _evaluated(node, scope)
+        held = held.keys() if isinstance(held, Mapping) else held
+        many = held if isinstance(held, (list, tuple, set, frozenset, KeysView)) else [held]
         yield from (each for each in many if isinstance(each, str))
+
+
+def _evaluated(node: ast.expr, scope: dict[str, object]) -> object:
+    try:
+        return eval(compile(ast.Expression(node), "<condition>", "eval"), scope)  # a part of that same condition
+    except Exception:
+        return None
 
 
 def other_values(value: object, numbers: Iterable[int] = ()) -> Iterator[object]:

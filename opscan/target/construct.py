@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
-from dataclasses import dataclass
-from inspect import Signature
+from dataclasses import dataclass, replace
+from inspect import Signature, isfunction
+from itertools import chain, islice
+from types import SimpleNamespace
 
 from opscan.target.arguments import (
     Arguments,
@@ -24,12 +27,13 @@ from opscan.target.arguments import (
     assumed_value,
     bind_given,
     filled,
+    needs_value,
     signature_of,
     unfilled,
     without_pretrained,
 )
 from opscan.target.complaints import revisions
-from opscan.target.docs.evaluate import real
+from opscan.target.docs.evaluate import UnreadableError, real
 from opscan.target.docs.examples import Call, Example, examples_of
 from opscan.target.guesses import guessed_value
 from opscan.target.wellknown import UNKNOWN
@@ -37,6 +41,7 @@ from opscan.trace.unwritten import unwritten_remembered
 
 _MOST_TRIES = 60
 _BUDGET_S = 10.0
+_MOST_FACTORIES = 3
 _DEEPEST = 8  # changes made one after the other
 
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
@@ -55,7 +60,7 @@ class Made:
 
 
 class HopelessError(Exception):
-    """What no other arguments mend: something is not installed, or does not fit into memory."""
+    """What no other arguments mend: something is not installed, does not fit into memory, or every guess failed."""
 
     def __init__(self, error: BaseException, arguments: Arguments) -> None:
         super().__init__(error, arguments)
@@ -76,14 +81,17 @@ def constructions(function: Callable[..., object], given: Given, constructing: C
     signature = signature_of(function)
     if signature is None:
         return
-    maker = _Maker(function, signature, bind_given(function, signature, given), constructing)
+    maker = _Maker(function, signature, bind_given(function, signature, given), constructing, given.text)
     complete = not unfilled(signature, maker.given)
-    if complete and (plain := maker.plain()):
+    plain = maker.plain() if complete else None
+    if plain is not None:
         yield plain
-    for example in examples_of(function):
-        if shown := maker.shown(example):
-            yield shown
-    if not complete:
+    found = plain is not None
+    for made in chain(map(maker.shown, examples_of(function)), islice(maker.by_factories(), _MOST_FACTORIES)):
+        if made is not None:
+            found = True
+            yield made
+    if not found:
         yield from maker.guessed()
 
 
@@ -95,6 +103,7 @@ class _Maker:
     signature: Signature
     given: Mapping[str, object]
     constructing: Constructing
+    text: str
 
     def plain(self) -> Made | None:
         arguments = self._filled({})
@@ -107,52 +116,82 @@ class _Maker:
 
     def shown(self, example: Example) -> Made | None:
         """As the example does it; what is given counts instead of what it shows."""
-        try:
-            with _quiet(self.constructing):
-                args, kwargs = example.arguments()
-                shown = {name: real(held) for name, held in kwargs.items()}
-                bound = self.signature.bind_partial(*map(real, args), **shown).arguments
-            arguments = self._filled({name: held for name, held in bound.items() if name not in self.given})
-            shown_as = Arguments(arguments.args, arguments.kwargs, _as_shown(arguments, example.place))
-            return Made(self._call(arguments), shown_as, example.calls)
-        except (Exception, SystemExit):  # documentation may be older than the code
-            return None
+        for constructing in (self.constructing, nullcontext):  # some parts cannot be made without values
+            try:
+                with _quiet(constructing):
+                    args, kwargs = example.arguments()
+                    shown = {name: real(held) for name, held in kwargs.items()}
+                    bound = self.signature.bind_partial(*map(real, args), **shown).arguments
+                arguments = self._filled({name: held for name, held in bound.items() if name not in self.given})
+                shown_as = Arguments(arguments.args, arguments.kwargs, _as_shown(arguments, example.place))
+                return Made(replace(self, constructing=constructing)._call(arguments), shown_as, example.calls)
+            except UnreadableError:
+                return None
+            except (Exception, SystemExit):  # documentation may be older than the code
+                continue
+        return None
+
+    def by_factories(self) -> Iterator[Made | None]:
+        """By the functions of its module that say they return it, where nothing is given."""
+        for name, factory in _factories_of(self.function) if not self.given else ():
+            signature = signature_of(factory)
+            if signature is None or unfilled(signature, {}):
+                continue
+            line = f"constructed by {name}() (assumed; name another factory, or give constructor arguments with --init)"
+            arguments = filled(signature, {}, {})
+            try:
+                made = replace(self, function=factory)._call(arguments)
+            except (Exception, SystemExit):  # a factory may want what is not here: the next one
+                continue
+            if isinstance(self.function, type) and isinstance(made, self.function):
+                yield Made(made, Arguments((), {}, (line, *arguments.assumptions)))
 
     def guessed(self) -> Iterator[Made]:
         """From names and annotations, then with the changes that the errors suggest."""
         first = self._guesses()
-        if first is None:
-            return
+        failure: HopelessError | None = None
+        succeeded = False
         stack = [(first, 0)]
         seen: set[str] = set()
         deadline = time.monotonic() + _BUDGET_S
         while stack and len(seen) < _MOST_TRIES and time.monotonic() < deadline:
             values, depth = stack.pop()
-            if (key := repr(sorted(values.items()))) in seen:
+            if (key := repr(sorted(values.items(), key=str))) in seen:
                 continue
             seen.add(key)
-            made, changes = self._try(values)
-            if made is not None:
-                yield made
-            elif depth < _DEEPEST:
-                stack += [({**values, **change}, depth + 1) for change in reversed(changes)]
+            arguments = self._filled(values)
+            try:
+                made = Made(self._call(arguments), arguments)
+            except HopelessError:
+                raise
+            except (Exception, SystemExit) as error:
+                failure = failure or HopelessError(error, arguments)
+                changes = self._changes(error, values) if depth < _DEEPEST else []
+                stack += [({**values, **change}, depth + _step(change)) for change in reversed(changes)]
+                continue
+            succeeded = True
+            yield made
+        if failure is not None and not succeeded:
+            raise failure from failure.error
 
-    def _guesses(self) -> Values | None:
+    def _guesses(self) -> Values:
+        """A value for each required parameter. Raises TargetError for one about which nothing says anything."""
         parameters = [self.signature.parameters[name] for name in unfilled(self.signature, self.given)]
         values = {each.name: assumed_value(self.function, each) for each in parameters}
         if UNKNOWN in values.values():
             with _quiet(self.constructing):  # parts of the model may be made
                 values = {each.name: guessed_value(self.function, each) for each in parameters}
-        return None if UNKNOWN in values.values() else values
+        unknown = [name for name, value in values.items() if value is UNKNOWN]
+        if unknown:
+            raise needs_value(self.function, self.signature.parameters[unknown[0]], self.text)
+        return values
 
-    def _try(self, values: Values) -> tuple[Made | None, list[Values]]:
-        arguments = self._filled(values)
-        try:
-            return Made(self._call(arguments), arguments), []
-        except HopelessError:
-            raise
-        except (Exception, SystemExit) as error:
-            return None, revisions(error, self.function, {**without_pretrained(self.signature, self.given), **values})
+    def _changes(self, error: BaseException, values: Values) -> list[Values]:
+        defaults = {
+            each.name: each.default for each in self.signature.parameters.values() if each.default is not UNKNOWN
+        }
+        others = {name: value for name, value in defaults.items() if name not in self.given}
+        return revisions(error, self.function, {**others, **without_pretrained(self.signature, self.given), **values})
 
     def _filled(self, values: Mapping[str, object]) -> Arguments:
         return filled(self.signature, self.given, values)
@@ -162,7 +201,7 @@ class _Maker:
             with _quiet(self.constructing) as printed:
                 made = self.function(*arguments.args, **arguments.kwargs)
         except (Exception, SystemExit) as error:
-            if isinstance(error, ImportError) or is_out_of_memory(error):
+            if isinstance(error, ImportError) or (not arguments.assumptions and is_out_of_memory(error)):
                 raise HopelessError(error, arguments) from error
             if not _needs_values(error):
                 raise
@@ -170,6 +209,22 @@ class _Maker:
                 made = self.function(*arguments.args, **arguments.kwargs)
         print(printed.getvalue(), end="")
         return made
+
+
+def _factories_of(function: Callable[..., object]) -> Iterator[tuple[str, Callable[..., object]]]:
+    """The functions of a class's module that are annotated to return it, in the order they are written."""
+    if not isinstance(function, type):
+        return
+    home = function.__module__
+    for name, each in list(vars(sys.modules.get(home, io)).items()):
+        if isfunction(each) and each.__module__ == home and not name.startswith("_"):
+            if each.__annotations__.get("return") in (function, function.__name__):
+                yield name, each
+
+
+def _step(change: Values) -> int:
+    """How much deeper a change goes; an attribute more of a configuration is no new idea."""
+    return 0 if any(isinstance(value, SimpleNamespace) for value in change.values()) else 1
 
 
 @contextmanager

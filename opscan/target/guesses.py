@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
 from textwrap import dedent
-from types import UnionType
+from types import SimpleNamespace, UnionType
 
 from torch import nn
 
@@ -19,7 +19,7 @@ from opscan.target.arguments import assumed_value, signature_of, unfilled
 from opscan.target.wellknown import UNKNOWN, well_known
 
 _DEEPEST = 3  # calls a parameter is followed through, and modules made inside modules
-_PLAIN: dict[object, object] = {int: 2, float: 0.1, bool: False}
+_PLAIN: dict[object, object] = {int: 2, float: 0.1, bool: False, str: ""}
 
 
 def guessed_value(function: Callable[..., object], parameter: inspect.Parameter, depth: int = 0) -> object:
@@ -31,6 +31,7 @@ def guessed_value(function: Callable[..., object], parameter: inspect.Parameter,
         _named_like(function, parameter.name, depth),
         _passed_on(function, parameter.name, depth),
         next((_PLAIN[kind] for kind in _kinds(parameter.annotation) if kind in _PLAIN), UNKNOWN),
+        _by_use(function, parameter),
     )
     return next((guess for guess in guesses if guess is not UNKNOWN), UNKNOWN)
 
@@ -96,9 +97,61 @@ def _named_like(function: Callable[..., object], name: str, depth: int) -> objec
         for each, value in module.items()
         if isinstance(value, type) and value is not function and issubclass(value, nn.Module)
     }
-    fitting = [value for each, value in classes.items() if len(key) > 3 and each.lower().endswith(key)]
+    own = [(each, value) for each, value in classes.items() if value.__module__ != nn.Module.__module__]
+    fitting = [value for each, value in own if len(key) > 3 and each.lower().endswith(key)]
     made = (made_part(kind, depth + 1) for kind in fitting)
     return next((value for value in made if value is not UNKNOWN), UNKNOWN)
+
+
+def _by_use(function: Callable[..., object], parameter: inspect.Parameter) -> object:
+    """What the class does with it: a module that hands on where it is called, a configuration where it is read from.
+
+    A small number where it is just used, and UNKNOWN where it is not. See complaints for what becomes of them.
+    """
+    name, uses = parameter.name, _uses(function, parameter.name)
+    if nn.Module in _kinds(parameter.annotation) or uses & {"called", "self called"}:
+        return nn.Identity()
+    if "read from" in uses:
+        return _configuration(function, name)
+    return 2 if "used" in uses and parameter.annotation is UNKNOWN else UNKNOWN
+
+
+def _configuration(function: Callable[..., object], name: str) -> object:
+    """An instance of the class of the same module whose name says so, or an empty namespace to be filled."""
+    module = vars(sys.modules.get(getattr(function, "__module__", ""), typing))
+    word = name.lower().rpartition("_")[2]
+    fitting = [kind for each, kind in module.items() if isinstance(kind, type) and each.lower().endswith(word)]
+    made = (made_part(kind, 1) for kind in fitting if not issubclass(kind, nn.Module))
+    return next((each for each in made if each is not UNKNOWN), SimpleNamespace())
+
+
+def _uses(function: Callable[..., object], name: str) -> set[str]:
+    """How the constructor uses a parameter: `called`, `read from` (an attribute), or `used` in another way."""
+    found: set[str] = set()
+    tree = _source(function.__init__ if isinstance(function, type) else function)  # type: ignore[misc]  # its own
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+            found.add("called")
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name:
+            found.add("read from")
+        elif isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
+            found.add("used")
+    if isinstance(function, type) and "used" in found and _is_called_by(function, name):
+        found.add("self called")
+    return found
+
+
+def _is_called_by(kind: type, name: str) -> bool:
+    """Whether the forward calls what the constructor keeps under the parameter's name."""
+    calls = (node.func for node in ast.walk(_source(getattr(kind, "forward", None))) if isinstance(node, ast.Call))
+    return any(ast.unparse(each) == f"self.{name}" for each in calls)
+
+
+def _source(code: object) -> ast.AST:
+    try:
+        return ast.parse(dedent(inspect.getsource(code)))  # type: ignore[arg-type]  # raises TypeError for what has none
+    except (OSError, TypeError, SyntaxError):
+        return ast.Module([], [])
 
 
 def _passed_on(function: Callable[..., object], name: str, depth: int) -> object:
@@ -111,10 +164,7 @@ def _passed_on(function: Callable[..., object], name: str, depth: int) -> object
 
 def _callees(function: Callable[..., object], name: str) -> Iterator[tuple[Callable[..., object], inspect.Parameter]]:
     code = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]  # of that very class
-    try:
-        tree = ast.parse(dedent(inspect.getsource(code)))
-    except (OSError, TypeError, SyntaxError):
-        return
+    tree = _source(code)
     names = {**vars(typing), **getattr(code, "__globals__", {})}
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         callee = _resolved(call.func, names)

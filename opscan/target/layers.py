@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -66,12 +67,35 @@ _READERS: tuple[tuple[type | tuple[type, ...], _Reader], ...] = (
 )
 
 
+_OPERAND = re.compile(r"\(([^)]*)\)|(\w+|\.\.\.)")
+
+
+def _rearranged(layer: Any) -> list[str]:
+    """What einops' pattern of a layer takes apart: `b c (h p1) (w p2) -> ...` has the sides of an image."""
+    left = str(layer.pattern).partition("->")[0]
+    axes = [match[1] or match[2] for match in _OPERAND.finditer(left)]
+    if len(axes) < 3 or "..." in axes:
+        return []
+    composite = sum(" " in axis for axis in axes)
+    letter = {1: "L", 2: "S", 3: "S"}.get(composite, "D")
+    return ["2x" + "x".join([_side(axis, layer.axes_lengths, letter) for axis in axes[1:]])] if composite else []
+
+
+def _side(axis: str, known: dict[str, int], letter: str) -> str:
+    """The size of one axis: its own where it is known, a letter for one that is cut up, a few channels otherwise."""
+    if " " in axis:
+        return "D" if axis[:1] in "fdt" and letter == "S" else letter
+    return str(known.get(axis, 3))
+
+
 def layer_forms(layer: nn.Module) -> tuple[Form, ...]:
     """The forms one layer takes, the likeliest first; none for a container and a layer that takes any shape."""
     if isinstance(layer, nn.Embedding):
         return form("2xT", "int64", layer.num_embeddings), form("2", "int64", layer.num_embeddings)
     if isinstance(layer, nn.EmbeddingBag):
         return form("2xT", "int64", layer.num_embeddings), form("T", "int64", layer.num_embeddings)
+    if hasattr(layer, "pattern") and hasattr(layer, "axes_lengths"):
+        return tuple(map(form, _rearranged(layer)))
     reader = next((reader for kinds, reader in _READERS if isinstance(layer, kinds)), _parameter_shapes)
     return tuple(form(shape) for shape in dict.fromkeys(reader(layer)))
 

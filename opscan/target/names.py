@@ -11,6 +11,7 @@ from opscan.target.layers import LayerForm
 
 _NO_HINTS = Hints()
 _EDGES = 16
+_NODE_WIDTHS = ("in_channels", "in_features", "in_dim", "in_feats", "num_features", "num_node_features", "input_dim")
 
 _MASKS = (
     form("2xT", "bool"),
@@ -78,6 +79,8 @@ def parameter_forms(name: str, layers: tuple[LayerForm, ...], hints: Hints = _NO
         special = (*_MASKS_OF_IMAGES, *_MASKS)
     bounded = [replace(form, bound=min(bounds)) if form.bound and bounds else form for form in special]
     sized = [form(f"2x{width}") for label, width in hints.widths.items() if words & _words(label) and not words & _IDS]
+    if hints.is_graph and name == "x":
+        sized = [form(f"2x{width}") for label, width in hints.widths.items() if label in _NODE_WIDTHS]
     if hints.is_graph and "edge" in words and name != "edge_index":
         return tuple(dict.fromkeys((*_of_edges(name.lower().rpartition("_")[2], hints), *special)))
     images = hints.images if words & _IMAGES or (name == "x" and _in_patches(layers)) else ()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ from opscan.target.trials import Trial, all_forms, first_trials
 
 Attempt = Callable[[tuple[object, ...], dict[str, object]], object]
 
+_LARGEST = 2**30  # elements of an input
 _DEEPEST = 6  # how many clues are followed, one from the other
 _ENOUGH_NO_TENSOR = 8  # trials, with something that is no tensor asked for in one of them
 _ENOUGH_ALIKE = 40  # trials that all failed alike, or among them a bug in the forward: no shape will help
@@ -175,6 +177,8 @@ def _extended(search: _Search, trials: Iterator[Trial], accept: Callable[[], boo
 def _run(search: _Search, trial: Trial) -> tuple[tuple[object, ...], BaseException | None]:
     """Try one call; the arguments in the order of its slots, and the error if there was one."""
     search.tried[trial.specs] = None
+    if any(math.prod(spec.shape) > _LARGEST for spec in trial.specs):
+        return (), OverflowError("no input is that large")
     made = make_inputs(trial.specs)
     try:
         search.output = search.attempt(made.args, made.kwargs)

@@ -17,6 +17,8 @@ UNKNOWN = inspect.Parameter.empty
 
 _LIST_LENGTH = 4  # depths, heads and widths given per stage agree in length; four stages are the usual number
 
+_IMAGE_SIZE = 224
+
 _NAMES: tuple[tuple[object, str], ...] = (
     (
         10,
@@ -39,6 +41,7 @@ _NAMES: tuple[tuple[object, str], ...] = (
         """
         out_channels out_ch out_chans out_c output_channels out_channel c_out channels_out patch_size patch
         head_dim dim_head d_head head_size d_k d_v dim_per_head
+        num_timesteps n_timesteps frames num_frames n_frames
         """,
     ),
     (
@@ -78,7 +81,6 @@ _NAMES: tuple[tuple[object, str], ...] = (
         vocab_size n_vocab num_embeddings vocab ntoken ntokens num_tokens num_words vocabulary_size n_words
         src_vocab_size tgt_vocab_size trg_vocab_size src_vocab tgt_vocab input_vocab_size target_vocab_size
         voc_size input_vocab output_vocab vocab_len len_vocab num_users num_items n_users n_items num_entities
-        num_timesteps
         """,
     ),
     (512, "codebook_size"),
@@ -92,7 +94,7 @@ _NAMES: tuple[tuple[object, str], ...] = (
         spatial_dims spatial_dim n_dims n_dim num_dims num_spatial_dims dimensions dimension
         """,
     ),
-    (224, "image_size img_size input_resolution resolution img_dim"),
+    (_IMAGE_SIZE, "image_size img_size input_resolution resolution img_dim"),
     (1, "stride padding dilation groups num_directions"),
     (8, "state_dim obs_dim state_size obs_size observation_dim n_observations num_groups n_state rank"),
     (9, "num_anchors"),
@@ -191,4 +193,5 @@ def _shaped(value: object, kind: object) -> object:
     parts = typing.get_args(kind)
     if typing.get_origin(kind) is tuple and Ellipsis not in parts and parts:
         return (value,) * len(parts)
-    return (value,) * _LIST_LENGTH if typing.get_origin(kind) is tuple or kind is tuple else [value] * _LIST_LENGTH
+    length = 2 if value == _IMAGE_SIZE else _LIST_LENGTH
+    return (value,) * length if typing.get_origin(kind) is tuple or kind is tuple else [value] * length

@@ -233,7 +233,10 @@ def _as_tensor(value: Any) -> Any:
 
 
 def _without_device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """`Tensor.to` arguments with the device taken out; a tensor to be like is only its dtype."""
+    """`Tensor.to` arguments with the device taken out; a tensor to be like is only its dtype.
+
+    The flags `non_blocking` and `copy` go as well: without the device before them, a flag is taken for a dtype.
+    """
     kwargs.pop("device", None)
     like = kwargs.pop("tensor", None)
     if isinstance(like, torch.Tensor):
@@ -242,6 +245,6 @@ def _without_device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tupl
     for value in args[1:]:
         if isinstance(value, torch.Tensor):
             kept.append(value.dtype)
-        elif not isinstance(value, str | torch.device) and type(value) is not int and value is not None:
+        elif not isinstance(value, str | torch.device | bool) and type(value) is not int and value is not None:
             kept.append(value)
     return tuple(kept), kwargs

@@ -32,6 +32,7 @@ _BUILTINS = {kind.__name__: kind for kind in (dict, list, tuple, set, int, float
 _DTYPE_METHODS = {"float": "float32", "long": "int64", "int": "int32", "bool": "bool", "double": "float64"}
 _SAME = {"cuda", "to", "cpu", "eval", "train", "half", "requires_grad_", "contiguous", "clone", "detach", "type"}
 _FILLED = {"zeros": "float32", "ones": "float32", "empty": "float32", "randn": "float32", "rand": "float32"}
+_OF_MODELS = ("torchvision", "timm")  # whose functions make models
 _LARGEST_POWER = 64
 
 
@@ -46,6 +47,13 @@ class Later:
     node: ast.expr
     names: Mapping[str, object]
     position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A function that an example defines without parameters: what it returns."""
+
+    held: Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,8 @@ class Evaluator:
             if isinstance(owner, (InputSpec, nn.Module)):
                 return self._method(owner, node)
         called = self.value(node.func, names)
+        if isinstance(called, Returned):
+            return self.value(called.held.node, called.held.names)
         args, kwargs = self.arguments(node, names)
         name = getattr(called, "__name__", "")
         if called is not None and getattr(torch, name, None) is called and not isinstance(called, type):
@@ -168,7 +178,7 @@ class Evaluator:
                 or issubclass(called, kinds)
                 or is_dataclass(called)
             )
-        return callable(called) and (home == self.package or called in (len, min, max, sum))
+        return callable(called) and (home in (self.package, *_OF_MODELS) or called in (len, min, max, sum))
 
 
 def import_names(statement: ast.Import | ast.ImportFrom) -> dict[str, object]:

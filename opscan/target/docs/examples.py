@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opscan.target.docs.evaluate import Evaluator, Later, UnreadableError, import_names
+from opscan.target.docs.evaluate import Evaluator, Later, Returned, UnreadableError, import_names
 from opscan.target.docs.sources import Source, sources_for
 
 _MOST = 6
@@ -66,16 +66,27 @@ class _Reader:
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             self.names = {**self.names, **import_names(statement)}
             return
+        if isinstance(statement, ast.FunctionDef):
+            self._define(statement)
+            return
         for call in self._calls_in(statement):
             self._note(call)
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             self._assign(statement.targets[0], statement.value)
         elif isinstance(statement, (ast.With, ast.For, ast.If, ast.Try)):
+            if isinstance(statement, ast.For) and isinstance(statement.target, ast.Name):  # once, with the first
+                self.names = {**self.names, statement.target.id: Later(statement.iter, self.names, 0)}
             for each in statement.body:
                 self.read(each)
 
+    def _define(self, function: ast.FunctionDef) -> None:
+        last = function.body[-1]
+        if isinstance(last, ast.Return) and last.value is not None and not function.args.args:
+            held: object = Returned(Later(last.value, self.names))
+            self.names = {**self.names, function.name: held}
+
     def _calls_in(self, statement: ast.stmt) -> list[ast.Call]:
-        if isinstance(statement, (ast.With, ast.For, ast.If, ast.Try, ast.FunctionDef, ast.ClassDef)):
+        if isinstance(statement, (ast.With, ast.For, ast.If, ast.Try, ast.ClassDef)):
             return []
         return [node for node in ast.walk(statement) if isinstance(node, ast.Call)][::-1]  # the inner ones first
 
@@ -95,7 +106,7 @@ class _Reader:
         root = node
         while isinstance(root, ast.Attribute):
             root = root.value  # type: ignore[assignment]  # any expression may stand there: checked below
-        if not isinstance(root, ast.Name) or isinstance(self.names.get(root.id), (Later, _Shown)):
+        if not isinstance(root, ast.Name) or isinstance(self.names.get(root.id), (Later, Returned, _Shown)):
             return None
         try:
             return self.evaluator.value(node, self.names)
