@@ -30,7 +30,12 @@ Configs = tuple[Config, ...]
 
 def configs_of(model: object) -> Configs:
     """The model's configuration and those in it, from the outside in."""
-    return tuple(_walk("", getattr(model, "config", None), _DEEPEST))
+    return configs_in(getattr(model, "config", None))
+
+
+def configs_in(config: object) -> Configs:
+    """The configuration, if it is one, and those in it, from the outside in."""
+    return tuple(_walk("", config, _DEEPEST))
 
 
 def _walk(path: str, value: object, depth: int) -> Iterator[Config]:

@@ -36,6 +36,7 @@ from opscan.target.complaints import revisions
 from opscan.target.docs.evaluate import UnreadableError, real
 from opscan.target.docs.examples import Call, Example, examples_of
 from opscan.target.guesses import guessed_value
+from opscan.target.mend import construct_mending
 from opscan.target.wellknown import UNKNOWN
 from opscan.trace.unwritten import unwritten_remembered
 
@@ -106,9 +107,8 @@ class _Maker:
     text: str
 
     def plain(self) -> Made | None:
-        arguments = self._filled({})
         try:
-            return Made(self._call(arguments), arguments)
+            return self._called(self._filled({}))
         except HopelessError:
             raise
         except (Exception, SystemExit):  # a constructor may raise anything; whose fault it is is said in the end
@@ -124,7 +124,8 @@ class _Maker:
                     bound = self.signature.bind_partial(*map(real, args), **shown).arguments
                 arguments = self._filled({name: held for name, held in bound.items() if name not in self.given})
                 shown_as = Arguments(arguments.args, arguments.kwargs, _as_shown(arguments, example.place))
-                return Made(replace(self, constructing=constructing)._call(arguments), shown_as, example.calls)
+                made = replace(self, constructing=constructing)._called(shown_as)
+                return replace(made, calls=example.calls)
             except UnreadableError:
                 return None
             except (Exception, SystemExit):  # documentation may be older than the code
@@ -140,7 +141,7 @@ class _Maker:
             line = f"constructed by {name}() (assumed; name another factory, or give constructor arguments with --init)"
             arguments = filled(signature, {}, {})
             try:
-                made = replace(self, function=factory)._call(arguments)
+                made = replace(self, function=factory)._called(arguments).made
             except (Exception, SystemExit):  # a factory may want what is not here: the next one
                 continue
             if isinstance(self.function, type) and isinstance(made, self.function):
@@ -161,7 +162,7 @@ class _Maker:
             seen.add(key)
             arguments = self._filled(values)
             try:
-                made = Made(self._call(arguments), arguments)
+                made = self._called(arguments)
             except HopelessError:
                 raise
             except (Exception, SystemExit) as error:
@@ -196,19 +197,25 @@ class _Maker:
     def _filled(self, values: Mapping[str, object]) -> Arguments:
         return filled(self.signature, self.given, values)
 
-    def _call(self, arguments: Arguments) -> object:
+    def _called(self, arguments: Arguments) -> Made:
+        """What is made of these arguments, with a line for what had to be filled in in a configuration nobody gave."""
+
+        def make() -> object:
+            return self.function(*arguments.args, **arguments.kwargs)
+
+        assumed = () if self.given else (*arguments.args, *arguments.kwargs.values())
         try:
             with _quiet(self.constructing) as printed:
-                made = self.function(*arguments.args, **arguments.kwargs)
+                made, lines = construct_mending(make, assumed)
         except (Exception, SystemExit) as error:
             if isinstance(error, ImportError) or (not arguments.assumptions and is_out_of_memory(error)):
                 raise HopelessError(error, arguments) from error
             if not _needs_values(error):
                 raise
             with _quiet(unwritten_remembered) as printed:
-                made = self.function(*arguments.args, **arguments.kwargs)
+                made, lines = make(), ()
         print(printed.getvalue(), end="")
-        return made
+        return Made(made, replace(arguments, assumptions=(*arguments.assumptions, *lines)))
 
 
 def _factories_of(function: Callable[..., object]) -> Iterator[tuple[str, Callable[..., object]]]:

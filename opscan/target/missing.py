@@ -125,6 +125,11 @@ def _calls(text: str) -> list[ast.Call]:
     return []
 
 
+def texts_of(error: BaseException) -> list[str]:
+    """The lines that failed, of each frame that is not torch's, the innermost first."""
+    return [step.text for step in reversed(list(_steps(error.__traceback__))) if not step.is_of_torch]
+
+
 def frames_of(error: BaseException) -> list[FrameType]:
     """The frames of the traceback, the innermost first."""
     return [frame for frame, _ in reversed(list(walk_tb(error.__traceback__)))]

@@ -40,7 +40,10 @@ def _ids(name: str, configs: Configs) -> list[Form]:
     near = _DECODER if name.startswith("decoder") else _TEXT
     bound = number(configs, "vocab_size", near) or None
     codebooks = number(configs, "num_codebooks n_codebooks num_audio_codebooks num_vq", _DECODER)
-    several = [(BATCH * codebooks, "T"), (BATCH, codebooks, "T"), (BATCH, "T", codebooks)] if codebooks else []
+    several: list[tuple[int | str, ...]] = []
+    if codebooks:
+        several = [(BATCH * codebooks, "T"), (BATCH, codebooks, "T"), (BATCH, "T", codebooks)]
+        several += [(BATCH, "T", codebooks + 1), (BATCH, codebooks + 1, "T")]  # and a stream of text
     return [Form(dims, "int64", bound) for dims in ((BATCH, "T"), *several)]
 
 
@@ -57,11 +60,10 @@ def _images(name: str, configs: Configs) -> list[Form]:
     channels, *size = image_size(configs)
     sides: tuple[int | str, ...] = tuple(size) if len(set(size)) == 2 else ("S", "S")
     square = Form((BATCH, channels, *sides))
+    pairs = [Form((BATCH, count, channels, *sides)) for count in (1, 2)]
     frames = number(configs, "num_frames n_frames max_num_frames frames_per_clip", _IMAGE)
     clip = Form((BATCH, frames or 4, channels, *sides))
-    return (
-        [clip, square] if frames or "video" in name else [square, Form((BATCH, 1, channels, *sides)), *_flat(configs)]
-    )
+    return [clip, square] if frames or "video" in name else [square, *pairs, *_flat(configs)]
 
 
 def _flat(configs: Configs) -> list[Form]:

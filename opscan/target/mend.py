@@ -1,0 +1,78 @@
+"""Configurations whose defaults alone make no model: what they leave open is filled in, and said.
+
+A constructor that fails on `None`, or on an entry that is not there, shows by its line and its message which entry of
+the configuration it read. It is given a value that goes by its name and fits the other entries, and tried again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from opscan.target.configs import Config, Configs, configs_in, number
+from opscan.target.missing import texts_of
+from opscan.target.wellknown import UNKNOWN, well_known
+
+_MOST_MENDED = 8
+_NEAR = 3  # frames, from where it failed outwards
+_HEADS = "num_attention_heads num_heads n_heads n_head encoder_attention_heads"
+
+
+def construct_mending(make: Callable[[], object], values: tuple[object, ...]) -> tuple[object, tuple[str, ...]]:
+    """What `make` makes, and a line for each entry filled in on the way in the configurations among `values`.
+
+    Raises what `make` raises, if nothing mends it.
+    """
+    configs = tuple(each for value in values for each in configs_in(value) if not isinstance(each.entries, dict))
+    lines: list[str] = []
+    while True:
+        try:
+            return make(), tuple(lines)
+        except Exception as error:  # a constructor may raise anything
+            line = _mend(error, configs) if len(lines) < _MOST_MENDED else ""
+            if not line:
+                raise
+            lines.append(line)
+
+
+def _mend(error: BaseException, configs: Configs) -> str:
+    """Fill in the entry that the error is about, and say so; nothing where it is about none."""
+    for config, name in _open_entries(error, configs):
+        value = _value(name, config, configs)
+        with suppress(Exception):  # a configuration may refuse what is no value for it
+            if value is not UNKNOWN and value is not None:
+                setattr(config.entries, name, value)
+                kind = type(config.entries).__name__
+                return (
+                    f"{kind}.{name}={value!r} (it has no default that works, assumed; write a factory: mod:make_model)"
+                )
+    return ""
+
+
+def _open_entries(error: BaseException, configs: Configs) -> Iterator[tuple[Config, str]]:
+    """The entries that the error may be about and that have no value."""
+    if isinstance(error, AttributeError):
+        yield from ((config, str(error.name)) for config in configs if config.entries is error.obj and error.name)
+        return
+    texts = texts_of(error)[:_NEAR]
+    words = re.findall(r"\w+", f"{error} {' '.join(texts)}")
+    for name in dict.fromkeys(words):
+        for config in configs:
+            if name in vars(config.entries) and config.get(name) is None:
+                yield config, name
+
+
+def _value(name: str, config: Config, configs: Configs) -> object:
+    """What another configuration in the model has there; what other entries imply; else the well-known value."""
+    others = (each.get(name) for each in configs if each is not config)
+    if (elsewhere := next((value for value in others if value is not None), None)) is not None:
+        return elsewhere
+    own = (config,)
+    if name.endswith("head_dim"):
+        return number(own, "hidden_size d_model embed_dim") // number(own, _HEADS, default=1) or UNKNOWN
+    if name.endswith("layer_types"):
+        return ["full_attention"] * number(own, "num_hidden_layers num_layers n_layer")
+    if name.endswith("heads"):
+        return number(own, _HEADS) or UNKNOWN
+    return 10000.0 if name == "rope_theta" else well_known(name, int)
