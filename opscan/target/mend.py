@@ -6,12 +6,13 @@ the configuration it read. It is given a value that goes by its name and fits th
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from opscan.target.configs import Config, Configs, configs_in, number
-from opscan.target.missing import texts_of
+from opscan.target.missing import frames_of, texts_of
 from opscan.target.wellknown import UNKNOWN, well_known
 
 _MOST_MENDED = 8
@@ -57,10 +58,22 @@ def _open_entries(error: BaseException, configs: Configs) -> Iterator[tuple[Conf
         return
     texts = texts_of(error)[:_NEAR]
     words = re.findall(r"\w+", f"{error} {' '.join(texts)}")
+    words += [word for name in words for word in _assigned(error, name)]
     for name in dict.fromkeys(words):
         for config in configs:
             if name in vars(config.entries) and config.get(name) is None:
                 yield config, name
+
+
+def _assigned(error: BaseException, name: str) -> list[str]:
+    """The words of what `self.name` was assigned in the constructor that failed."""
+    for frame in frames_of(error)[:_NEAR]:
+        with suppress(OSError, TypeError):
+            source = inspect.getsource(frame.f_code)
+            found = re.findall(rf"self\.{re.escape(name)}\s*=\s*(.+)", source)
+            if found:
+                return re.findall(r"\w+", found[0])
+    return []
 
 
 def _value(name: str, config: Config, configs: Configs) -> object:

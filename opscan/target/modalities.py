@@ -18,7 +18,7 @@ def config_forms(name: str, configs: Configs, others: Collection[str] = ()) -> t
     if not configs:
         return ()
     makers = [maker for pattern, maker in _MAKERS if re.fullmatch(pattern, name)]
-    forms = [form for maker in makers for form in maker(name, configs) if 0 not in form.dims]
+    forms = [form for maker in makers for form in maker(name, configs) if 0 not in form.dims or maker in (_past, _future)]
     if _has_grid(others) and (name == "hidden_states" or _images in makers):
         forms = [*_flat(configs), *forms]
     return tuple(forms)
@@ -124,7 +124,7 @@ def _future(name: str, configs: Configs) -> list[Form]:
 
 def _series(name: str, configs: Configs, steps: int) -> list[Form]:
     if "time_features" in name:
-        return [Form((BATCH, steps, number(configs, "num_time_features", default=1)))]
+        return [Form((BATCH, steps, number(configs, "num_time_features")))]  # often there are none
     several = number(configs, "num_input_channels input_size", default=1)
     flat, wide = Form((BATCH, steps)), Form((BATCH, steps, several))
     return [wide, flat] if several > 1 or number(configs, "num_input_channels") else [flat, wide]

@@ -141,8 +141,11 @@ def _with_loss(search: _Search, solved: Trial, labels: tuple[str, ...]) -> tuple
 
 
 def _media_at_once(search: _Search, first: Trial) -> Trial | None:
-    """The first trial with an image beside its text: spares the one without."""
+    """The first trial with an image beside its text: spares the one without. Half of the time is left for that."""
+    deadline = search.deadline
+    search.deadline = (time.process_time() + deadline) / 2
     with_media = _with_media(search, first) if first.hints.configs else first
+    search.deadline = deadline
     return None if with_media is first else with_media
 
 

@@ -54,7 +54,7 @@ SOLVED = {
     zoo.OwnWeight: ["2x11"],
     zoo.Vit: ["2x3x48x48"],
     zoo.FixedSize: ["2x3x336x336"],
-    zoo.Waveform: ["2x1024"],
+    zoo.Waveform: ["2x16000"],
     zoo.Clips: ["2x8x3x224x224"],
     zoo.Diffusion: ["2x3x224x224", "int64:2<10"],
     zoo.Conditional: ["2x10", "int64:2<10"],
