@@ -15,8 +15,8 @@ import ast
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import FunctionType, MethodType
 from typing import Any, Literal
 
@@ -28,7 +28,11 @@ Kind = Literal["whole", "tuple", "mapping", "object", "keywords", "iterable"]
 _DEEPEST = 4  # calls that are followed, one from the other
 _OF_MAPPINGS = {"items", "keys", "values", "get", "pop", "update", "copy", "setdefault"}
 _OF_TENSORS = frozenset(dir(torch.Tensor))
-_LIBRARIES = {"torch", "torchvision", "lightning", "pytorch_lightning", "keras", "numpy", *sys.stdlib_module_names}
+_LIBRARIES = {
+    *("torch", "torchvision", "torch_geometric", "transformers", "timm", "lightning", "pytorch_lightning", "keras"),
+    *sys.stdlib_module_names,
+}
+"""What they do with a part of a batch says nothing about the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +56,41 @@ class Reading:
 WHOLE = Reading()
 
 
-def read_parameter(function: Callable[..., Any], name: str, depth: int = _DEEPEST) -> Reading:
-    """How `function`, a function or a bound method, reads its parameter `name`; WHOLE where the source is not known."""
+def read_parameter(
+    function: Callable[..., Any], name: str, known: Mapping[str, object] | None = None, depth: int = _DEEPEST
+) -> Reading:
+    """How `function`, a function or a bound method, reads its parameter `name`; WHOLE where the source is not known.
+
+    `known` are values of its other parameters: what is handed on to a model is read in the model's forward.
+    """
     code = _source_of(function)
-    return WHOLE if code is None or depth == 0 else _read(_Scope(function, code, depth), name)
+    return WHOLE if code is None or depth == 0 else _read(_Scope(function, code, depth, known or {}), name)
 
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """A function, its parsed source, and how many calls may still be followed from it."""
+    """A function, its parsed source, how many calls may still be followed from it, and parameters that are known.
+
+    `names` are being read.
+    """
 
     function: Callable[..., Any]
     code: ast.FunctionDef | ast.AsyncFunctionDef
     depth: int
+    known: Mapping[str, object]
+    names: frozenset[str] = frozenset()
+
+    def reading(self, name: str) -> _Scope:
+        """While a name is read: what it is made of may bear the same name."""
+        return replace(self, names=self.names | {name})
 
     def called(self, node: ast.expr) -> Callable[..., Any] | None:
         """The user's function that an expression such as `self.step` or `helper` names."""
         parts = _dotted(node).split(".")
         owner = getattr(self.function, "__self__", None)
         function = inspect.unwrap(getattr(self.function, "__func__", self.function))
-        known = {**getattr(function, "__globals__", {}), **({self.code.args.args[0].arg: owner} if owner else {})}
+        owned = {self.code.args.args[0].arg: owner} if owner is not None else {}
+        known = {**getattr(function, "__globals__", {}), **owned, **self.known}
         found = known.get(parts[0])
         for part in parts[1:]:
             found = getattr(found, part, None)
@@ -102,22 +121,32 @@ class _Uses:
 
 
 def _read(scope: _Scope, name: str) -> Reading:
+    scope = scope.reading(name)
     uses = _uses_of(scope.code, name)
     texts = {key: given for key, given in uses.keys.items() if isinstance(key, str)}
     if texts:
-        return Reading("mapping", tuple(_part(scope, key, given) for key, given in texts.items()))
+        return _joined(Reading("mapping", tuple(_part(scope, *each) for each in texts.items())), scope, uses)
     if uses.unpacked:
         return Reading("tuple", tuple(_element(scope, at, each) for at, each in enumerate(uses.unpacked)))
     places = _by_place(uses.keys, name)
     if len(places) > 1:  # x[0] alone may as well be the first row of a tensor
         return Reading("tuple", tuple(_part(scope, at, given) for at, given in enumerate(places)))
     if uses.attributes:
-        return Reading("object", tuple(_part(scope, key, given) for key, given in uses.attributes.items()))
+        return _joined(Reading("object", tuple(_part(scope, *each) for each in uses.attributes.items())), scope, uses)
     if uses.callee:
         return Reading("keywords", callee=uses.callee)
     if uses.element is not None:
         return Reading("iterable", (_element(scope, 0, uses.element),))
     return next(filter(lambda reading: reading is not WHOLE, _read_elsewhere(scope, uses)), WHOLE)
+
+
+def _joined(reading: Reading, scope: _Scope, uses: _Uses) -> Reading:
+    """With the keys or attributes that are read where it is handed on to."""
+    parts = {part.key: part for part in reading.parts}
+    for other in _read_elsewhere(scope, uses):
+        if other.kind == reading.kind:
+            parts = {part.key: part for part in other.parts} | parts
+    return Reading(reading.kind, tuple(parts.values()))
 
 
 def _read_elsewhere(scope: _Scope, uses: _Uses) -> Iterator[Reading]:
@@ -132,11 +161,12 @@ def _read_elsewhere(scope: _Scope, uses: _Uses) -> Iterator[Reading]:
             continue
         name = place if isinstance(place, str) else names[place] if place < len(names) else ""
         if name in names:
-            yield read_parameter(called, name, scope.depth - 1)
+            yield read_parameter(called, name, depth=scope.depth - 1)
 
 
 def _part(scope: _Scope, key: int | str, name: str) -> Part:
-    return Part(key, name, _read(scope, name) if name.isidentifier() and name != "_" else WHOLE)
+    is_read = name.isidentifier() and name != "_" and name not in scope.names
+    return Part(key, name, _read(scope, name) if is_read else WHOLE)
 
 
 def _element(scope: _Scope, at: int, node: ast.expr) -> Part:

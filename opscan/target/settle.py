@@ -121,7 +121,7 @@ def _of_function(target: Target, roles: tuple[Argument, ...], make_model: MakeMo
         target, call=step, model=model, assumptions=(*target.assumptions, *lines), arguments=made.arguments
     )
     forward = model is not None and has_forward(model)
-    stepping = Stepping(settled, step, batch_of(target.call, data), criterion, True, forward)
+    stepping = Stepping(settled, step, batch_of(target.call, data, bound), criterion, True, forward)
     return Settled(settled, stepping, roles)
 
 

@@ -41,11 +41,13 @@ class Criterion:
     choices: tuple[Callable[..., Any], ...]
 
 
-def batch_of(function: Callable[..., Any], data: tuple[Argument, ...]) -> Batch:
-    """How a step reads the arguments that are data."""
+def batch_of(
+    function: Callable[..., Any], data: tuple[Argument, ...], bound: Mapping[str, object] | None = None
+) -> Batch:
+    """How a step reads the arguments that are data, and the model it is `bound` to if it hands them on."""
     readings: dict[str, Reading] = {}
     for each in data:
-        read = read_parameter(function, each.name)
+        read = read_parameter(function, each.name, bound)
         said = reading_of_annotation(each.parameter.annotation)
         readings[each.name] = said if read is WHOLE and said is not None else read
     return Batch(readings, {each.name: each.parameter.annotation for each in data})

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from opscan.blame import one_line, user_line
 from opscan.errors import InputError, OpscanError
 from opscan.target.batch import Batch, Leaf
 from opscan.target.build import Target
+from opscan.target.failure import failure_of
 from opscan.target.inputs import DTYPES, Inputs, InputSpec, flag, make_inputs, parse_input, shown_shape
 from opscan.target.slots import given_by_name, names_of
 from opscan.target.solve import Attempt, solve_inputs
@@ -90,6 +90,7 @@ def solve_step(
     deadline = time.monotonic() + budget_s
     attempt = attempting(_Careful(stepping.step))
     errors: list[str] = []
+    kinds: set[tuple[str, bool]] = set()
     try:
         candidates = _by_forward(stepping, attempting, given, offered, budget_s / 2)
         for found in itertools.islice(candidates, _MOST_TRIALS):
@@ -99,13 +100,17 @@ def solve_step(
             except OpscanError:
                 raise
             except (Exception, SystemExit) as error:  # the user's step may raise anything
-                errors.append(f"{_shown(found)}: {one_line(error)} ({user_line(error)})")
+                failure = failure_of(error, ())
+                kinds.add((failure.kind, failure.of_shapes))
+                errors.append(f"{_shown(found)}: {failure.error} ({failure.place})")
             else:
                 return made
             if time.monotonic() > deadline:
                 break
     except InputError as error:
         errors.append(error.what)
+    if kinds and not any(of_shapes for _, of_shapes in kinds):  # other shapes would not help
+        raise _unsolved(stepping, errors)
     try:
         return _jointly(stepping, attempting, given, max(1.0, deadline - time.monotonic()))
     except InputError as error:

@@ -53,6 +53,10 @@ def attributes(data):
     return data.x.size(0), data.edge_index, data.num_nodes, data.x
 
 
+def of_its_own_name(x):
+    return x.x.y, x.weights_of
+
+
 def spread(model, batch):
     return model(**batch)
 
@@ -60,6 +64,20 @@ def spread(model, batch):
 def looped(loader):
     for number, (x, y) in enumerate(loader):
         return number, x, y
+
+
+def also_handed_on(model, batch):
+    return model(batch), batch["label"]
+
+
+class ReadsImage(nn.Module):
+    def forward(self, inputs):
+        return inputs["image"]
+
+
+def test_what_is_handed_on_to_a_model_is_read_there_as_well():
+    reading = read_parameter(also_handed_on, "batch", {"model": ReadsImage()})
+    assert [part.key for part in reading.parts] == ["image", "label"]
 
 
 def handed_on(batch):
@@ -88,6 +106,7 @@ READ = {
     "by key": (keyed, "batch", "batch = {'image': image, 'label': label}"),
     "a mapping that is moved": (moved_then_keyed, "batch", "batch = {'image': image}"),
     "attributes, counts left out": (attributes, "data", "data = an object with x, edge_index"),
+    "an attribute of the same name": (of_its_own_name, "x", "x = an object with x, weights_of"),
     "a loop": (looped, "loader", "loader = [(x, y)]"),
     "handed on to a function": (handed_on, "batch", "batch = (x, y)"),
     "handed on to a method": (Owner().step, "batch", "batch = {'image': image, 'label': label}"),
