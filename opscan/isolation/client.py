@@ -132,6 +132,9 @@ def _server_for(preload: tuple[str, ...]) -> _Server:
 
 def _started(preload: tuple[str, ...]) -> _Server:
     """A server that has imported as much of `preload` as it survives."""
+    if not hasattr(os, "fork"):
+        hint = "Use Linux or macOS (on Windows: WSL)."
+        raise OpscanError("targets are run in processes that are forked, which this system cannot", sys.platform, hint)
     for modules in dict.fromkeys((preload, preload[:1], ())):
         with suppress(ClosedError, LateError):
             return _Server(modules)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 def code_of(target: str) -> str:
     """`transformers 5.23.0`, or the name of a package or file with a digest of its source where nobody installed it."""
-    module = target.rpartition(":")[0] or target
+    module = target.partition(":")[0]
     return _code_of(module if module.endswith(".py") else module.partition(".")[0])
 
 

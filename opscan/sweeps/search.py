@@ -11,6 +11,7 @@ from pathlib import Path
 from opscan.errors import SweepError
 from opscan.isolation.client import isolated, stop_server
 from opscan.isolation.outcome import Limits
+from opscan.progress import progress
 from opscan.sweeps.found import Found, Listed
 
 _LIMITS = Limits(timeout_s=900.0)
@@ -26,7 +27,8 @@ def search(what: Sequence[str], every: bool = False, select: str | None = None) 
     found = Found()
     try:
         for each in what:
-            found += _find(each, every)
+            with progress(f"looking for models in {each}"):
+                found += _find(each, every)
     finally:
         stop_server()
     return found if select is None else _selected(found, select)

@@ -114,7 +114,6 @@ def test_each_misdeed_costs_its_row_and_what_is_done_is_not_done_again(zoo: Path
     [
         pytest.param(("findings.csv",), 1, id="findings"),
         pytest.param(("clean.csv",), 0, id="none"),
-        pytest.param(("mymodel.py", "--strict"), 0, id="none in the mode asked for"),
         pytest.param(("not_there",), 2, id="no such package"),
         pytest.param(("targets.txt", "--select", "nothing*"), 2, id="nothing selected"),
         pytest.param(("targets.txt", "--list"), 0, id="only listed"),
@@ -134,10 +133,11 @@ def test_exit_status(words: tuple[str, ...], status: int, workplace: Path, opsca
 
 
 def test_in_python_the_table_is_an_object(workplace: Path) -> None:
-    table = library.sweep(["mymodel.py", "mymodel4.py"], jobs=1)
+    table = library.sweep(["mymodel.py", "mymodel4.py"], jobs=1, strict=True)
     assert isinstance(table, library.Sweep)
     assert list(table.to_pandas()["switches"]) == [6, 0]
     assert table.rows[0].parameters == 550_570
+    assert not table.rows[0].fails  # strict mode runs another kernel
     assert "mymodel.py:CNN_v2" in table._repr_html_()
 
 
