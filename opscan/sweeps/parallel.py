@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 import warnings
@@ -97,8 +98,10 @@ def _loky(joblib: Any, backend: Backend) -> Iterator[int]:
         with joblib.parallel_config("loky"):
             yield backend.jobs
     finally:
-        stop_server()  # with one job all runs in this process
-        joblib.externals.loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        if backend.jobs == 1:  # all ran in this process
+            stop_server()
+        else:
+            joblib.externals.loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 @contextmanager
@@ -122,7 +125,7 @@ def _ray(joblib: Any, backend: Backend) -> Iterator[int]:
     was_running = ray.is_initialized()
     if not was_running:
         where = {"address": backend.cluster} if backend.cluster else {"num_cpus": backend.jobs}
-        with _uninterrupted():
+        with _uninterrupted(), _reporting_nothing():
             ray.init(**where, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
     needs("ray.util.joblib").register_ray()
     try:
@@ -135,6 +138,20 @@ def _ray(joblib: Any, backend: Backend) -> Iterator[int]:
 
 _QUIET = {"silence_logs": logging.CRITICAL}
 _RUNNING = {"loky": _loky, "dask": _dask, "ray": _ray}
+
+
+@contextmanager
+def _reporting_nothing() -> Iterator[None]:
+    """Ray would send statistics of its use from the processes it starts."""
+    name = "RAY_USAGE_STATS_ENABLED"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 @contextmanager

@@ -38,6 +38,8 @@ def scan_isolated(listed: Listed, settings: Settings) -> Row:
         outcome = isolated(scan_row, (listed, settings), settings.limits, (_SCANNER, *settings.preload))
     except OpscanError as error:
         return Row(listed.target, listed.family, reason=reason_of(error))
+    except OSError as error:
+        return Row(listed.target, listed.family, reason=f"no process could be started for it: {error.strerror}")
     row = outcome.value
     if not isinstance(row, Row):
         reason = reason_of(outcome.error) if outcome.error else outcome.ended
