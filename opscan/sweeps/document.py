@@ -30,7 +30,8 @@ def render_markdown(sweep: Sweep) -> str:
         "Which of its models can be trained deterministically, and which ops stand in the way: opscan"
         f" {setting.opscan}, for {setting.environment}{', in eval mode' if setting.mode == 'eval' else ''}."
         f" {total_line(sweep)}",
-        "Made by `opscan sweep`, default configurations and no weights; the CSV beside it has a row for every model.",
+        "Made by `opscan sweep` with default configurations and no weights, and of what a registry lists one model per"
+        " family, if not `--all`. The CSV beside it has a row for every target.",
         _table(("training", "models", "what it means"), [(*each, _MEANS[each[0]]) for each in trainings(sweep.rows)]),
         "## Ops in the way",
         _table(
