@@ -7,7 +7,8 @@ import random
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 
@@ -20,9 +21,22 @@ def _default_device() -> torch.device | None:
     return None if context is None else context.device
 
 
-def _compiled_code_eager() -> AbstractContextManager[object]:
-    """What torch.compile has wrapped runs uncompiled; without torch._dynamo nothing has been wrapped yet."""
-    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+def _not_compiled(model: Any = None, **how: Any) -> Any:
+    """What stands for torch.compile, called with a model or to decorate one."""
+    return model if model is not None else (lambda function: function)
+
+
+@contextmanager
+def _compiled_code_eager() -> Iterator[None]:
+    """What torch.compile has wrapped runs uncompiled, and nothing new is wrapped, nor torch._dynamo imported for it."""
+    stance = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    original = torch.compile
+    torch.compile = _not_compiled
+    try:
+        with stance:
+            yield
+    finally:
+        torch.compile = original
 
 
 @contextmanager
