@@ -22,7 +22,7 @@ def next_trials(trial: Trial, error: BaseException, arguments: tuple[object, ...
     completed = _completed(trial, error)
     if said or completed:
         return [*said, *completed]
-    return [*_reformed(trial, error, arguments), *_rewidened(trial, error), *_resized(trial, error)]
+    return [*_rewidened(trial, error), *_reformed(trial, error, arguments), *_resized(trial, error)]
 
 
 def told_trials(trial: Trial, error: BaseException) -> list[Trial]:

@@ -93,6 +93,8 @@ def _followed(steps: list[_Step], said: list[str]) -> list[str]:
         else:
             read = re.findall(r"\w+", step.text) if is_near else []
             stumbled = [name for name in (*read, *said) if step.is_none(name)]
+            ids = [name.replace("inputs_embeds", "input_ids") for name in stumbled]
+            stumbled += [name for name in ids if step.is_none(name)]
         if not stumbled and wanted:
             return found
         is_near = is_near and step.is_of_torch
