@@ -200,20 +200,22 @@ class _Maker:
     def _called(self, arguments: Arguments) -> Made:
         """What is made of these arguments, with a line for what had to be filled in in a configuration nobody gave."""
 
-        def make() -> object:
-            return self.function(*arguments.args, **arguments.kwargs)
+        def make() -> tuple[object, tuple[str, ...]]:
+            return self.function(*arguments.args, **arguments.kwargs), ()
 
-        assumed = () if self.given else (*arguments.args, *arguments.kwargs.values())
         try:
             with _quiet(self.constructing) as printed:
-                made, lines = construct_mending(make, assumed)
+                if self.given:
+                    made, lines = make()
+                else:
+                    made, lines = construct_mending(self.function, arguments.args, arguments.kwargs)
         except (Exception, SystemExit) as error:
             if isinstance(error, ImportError) or (not arguments.assumptions and is_out_of_memory(error)):
                 raise HopelessError(error, arguments) from error
             if not _needs_values(error):
                 raise
             with _quiet(unwritten_remembered) as printed:
-                made, lines = make(), ()
+                made, lines = make()
         print(printed.getvalue(), end="")
         return Made(made, replace(arguments, assumptions=(*arguments.assumptions, *lines)))
 

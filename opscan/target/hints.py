@@ -19,6 +19,8 @@ _IMAGE_SIZES = ("image_size", "img_size", "input_size")
 _CHANNELS = ("num_channels", "in_channels", "in_chans", "channels")
 _MOST_MODULES = 32  # a patch embedding, which knows the image's size, stands near the front
 _RGB = 3
+_WAVES = {"input_values", "waveform", "raw_speech"}
+_SECOND = 16000  # samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def hints_for(
         batch = widths.get("num_nodes", batch)
     return Hints(
         batch=batch,
-        sizes={**sizes, **others},
+        sizes={**sizes, **({"L": _SECOND} if configs and _WAVES & names else {}), **others},
         images=() if model is None else _images(model, channels, extent),
         widths=widths if model is not None and (is_graph or starts_with_linear(model)) else {},
         is_graph=is_graph,

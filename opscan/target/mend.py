@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from opscan.target.configs import Config, Configs, configs_in, number
@@ -20,21 +20,41 @@ _NEAR = 3  # frames, from where it failed outwards
 _HEADS = "num_attention_heads num_heads n_heads n_head encoder_attention_heads"
 
 
-def construct_mending(make: Callable[[], object], values: tuple[object, ...]) -> tuple[object, tuple[str, ...]]:
-    """What `make` makes, and a line for each entry filled in on the way in the configurations among `values`.
+def construct_mending(
+    function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> tuple[object, tuple[str, ...]]:
+    """What the constructor makes of arguments nobody gave, and a line for each entry of a configuration filled in.
 
-    Raises what `make` raises, if nothing mends it.
+    A configuration that may be left out is made where the class names its kind (`config_class`, as in transformers).
+    Raises what the constructor raises, if nothing mends it.
     """
+    kwargs, line = _with_config(function, args, kwargs)
+    values = (*args, *kwargs.values())
     configs = tuple(each for value in values for each in configs_in(value) if not isinstance(each.entries, dict))
-    lines: list[str] = []
+    lines = [line] if line else []
     while True:
         try:
-            return make(), tuple(lines)
+            return function(*args, **kwargs), tuple(lines)
         except Exception as error:  # a constructor may raise anything
             line = _mend(error, configs) if len(lines) < _MOST_MENDED else ""
             if not line:
                 raise
             lines.append(line)
+
+
+def _with_config(
+    function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> tuple[Mapping[str, object], str]:
+    kind = getattr(function, "config_class", None)
+    if args or kwargs or not isinstance(kind, type):
+        return kwargs, ""
+    with suppress(Exception):  # one that is made of others: the user has to give it
+        config = kind()
+        line = (
+            f"config={kind.__name__}() (constructor argument, assumed; write a factory to give another: mod:make_model)"
+        )
+        return {"config": config}, line
+    return kwargs, ""
 
 
 def _mend(error: BaseException, configs: Configs) -> str:

@@ -18,7 +18,9 @@ def config_forms(name: str, configs: Configs, others: Collection[str] = ()) -> t
     if not configs:
         return ()
     makers = [maker for pattern, maker in _MAKERS if re.fullmatch(pattern, name)]
-    forms = [form for maker in makers for form in maker(name, configs) if 0 not in form.dims or maker in (_past, _future)]
+    forms = [
+        form for maker in makers for form in maker(name, configs) if 0 not in form.dims or maker in (_past, _future)
+    ]
     if _has_grid(others) and (name == "hidden_states" or _images in makers):
         forms = [*_flat(configs), *forms]
     return tuple(forms)

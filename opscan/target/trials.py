@@ -14,7 +14,13 @@ from opscan.target.modalities import config_forms
 from opscan.target.names import parameter_forms, special_forms
 from opscan.target.slots import Slot, Slots
 
-_PASSES = ((0, 1), (1, 3), (3, 12), (12, 60), (60, None))  # how many sizes a plan gets before the next plan has its turn
+_PASSES = (
+    (0, 1),
+    (1, 3),
+    (3, 12),
+    (12, 60),
+    (60, None),
+)  # how many sizes a plan gets before the next plan has its turn
 _MOST_PLANS = 128
 _PLANS_IN_STEP = 4
 
