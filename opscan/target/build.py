@@ -29,6 +29,7 @@ from opscan.target.construct import HopelessError, Made, constructions, is_out_o
 from opscan.target.docs.examples import Call
 from opscan.target.keras import backend_of_keras, is_keras
 from opscan.target.load import load_module, look_up
+from opscan.target.offline import offline
 from opscan.target.roles import roles_of
 from opscan.target.spec import TargetSpec, parse_target
 from opscan.target.unwrap import unwrapped
@@ -172,16 +173,25 @@ def _first(function: Callable[..., object], given: Given, constructing: Construc
     try:
         first = next(found, None)
     except HopelessError as hopeless:
-        raise _construction_failure(function, hopeless.arguments, given, hopeless.error) from hopeless.error
+        if isinstance(hopeless.error, ImportError) or is_out_of_memory(hopeless.error):
+            raise _construction_failure(function, hopeless.arguments, given, hopeless.error) from hopeless.error
+        made = _construct(function, hopeless.arguments, given, constructing)
+        return Made(made, hopeless.arguments), iter(())
     if first is not None:
         return first, found
     arguments = fill_arguments(function, given)
     return Made(_construct(function, arguments, given, constructing), arguments), iter(())
 
 
+def _until_hopeless(made: Iterator[Made]) -> Iterator[Made]:
+    """The constructions that succeed; that the rest fail is no news once there was one."""
+    with suppress(HopelessError, TargetError):
+        yield from made
+
+
 def _targets(function: Callable[..., object], made: Iterator[Made], given: Given) -> Iterator[Target]:
     """A target for each construction of a model; each knows those after it."""
-    for each in made:
+    for each in _until_hopeless(made):
         model, lines = unwrapped(each.made, given.text)
         if isinstance(model, nn.Module):
             arguments = _by_name(function, each.arguments)
@@ -277,13 +287,13 @@ def _construct(
     into memory without its weights is not made with them.
     """
     try:
-        with constructing():
+        with offline(), constructing():
             return function(*arguments.args, **arguments.kwargs)
     except (Exception, SystemExit) as error:
         if isinstance(error, ImportError) or is_out_of_memory(error):
             raise _construction_failure(function, arguments, given, error) from error
     try:
-        with redirect_stdout(io.StringIO()):  # what it prints was printed by the first attempt
+        with offline(), redirect_stdout(io.StringIO()):  # what it prints was printed by the first attempt
             with suppress(Exception, SystemExit), unwritten_remembered():
                 return function(*arguments.args, **arguments.kwargs)
             return function(*arguments.args, **arguments.kwargs)  # nobody watching is nobody in the way

@@ -14,7 +14,7 @@ from opscan.target.arguments import signature_of
 from opscan.target.conditions import goals_at, other_values, solutions
 from opscan.target.guesses import guessed_value
 from opscan.target.raised import Place, places_of, value_in
-from opscan.target.wellknown import UNKNOWN
+from opscan.target.wellknown import UNKNOWN, well_known
 
 _MOST = 24  # changes from one error
 _MOST_BLAMED = 4
@@ -22,13 +22,13 @@ _MOST_BLIND = 3
 _RAISING_HELPERS = 3  # frames: a condition may be checked in a function that was called for it
 
 _WANTS_SEVERAL = re.compile(
-    r"not iterable|not subscriptable|has no len|must be an iterable"
+    r"not iterable|non-iterable|not subscriptable|has no len|must be an iterable"
     r"|(?:be|expected) (?:an? |of type )?(?:tuple|list|seq)",
     re.I,
 )
 _WANTS_ONE = re.compile(r"'(?:list|tuple)'|unhashable|type (?:list|tuple)\b")
 _MISSING = re.compile(r"missing \d+ required (?:positional|keyword-only) arguments?: (.*)")
-_QUOTED = re.compile(r"['\"]([\w.\-/]+)['\"]")
+_QUOTED = re.compile(r"['\"`]([\w.\-/]+)['\"`]")
 
 Change = dict[str, object]
 
@@ -47,7 +47,7 @@ def revisions(error: BaseException, function: Callable[..., object], values: Map
 def _all(
     error: BaseException, places: tuple[Place, ...], function: Callable[..., object], values: Mapping[str, object]
 ) -> Iterator[Change]:
-    yield from _missing(error, function)
+    yield from _missing(error, function, values)
     yield from _read_from(error, function, values)
     yield from _classes(places, values)
     for place in places[:_RAISING_HELPERS]:
@@ -75,10 +75,11 @@ def _read_from(error: BaseException, function: Callable[..., object], values: Ma
     if not isinstance(error, AttributeError) or error.name is None:
         return
     for name, value in values.items():
-        if isinstance(value, SimpleNamespace) and error.obj is value:
-            parameter = inspect.Parameter(error.name, inspect.Parameter.KEYWORD_ONLY)
-            guess = guessed_value(function, parameter)
-            yield {name: SimpleNamespace(**{**vars(value), error.name: 2 if guess is UNKNOWN else guess})}
+        if error.obj is not value or isinstance(value, (type, nn.Module)) or not hasattr(value, "__dict__"):
+            continue
+        parameter = inspect.Parameter(error.name, inspect.Parameter.KEYWORD_ONLY)
+        guess = guessed_value(function, parameter)
+        yield {name: SimpleNamespace(**{**vars(value), error.name: 2 if guess is UNKNOWN else guess})}
 
 
 def _put(name: str, old: object, new: object, values: Mapping[str, object]) -> Iterator[Change]:
@@ -97,12 +98,12 @@ def _put(name: str, old: object, new: object, values: Mapping[str, object]) -> I
 def _blamed(places: tuple[Place, ...], values: Mapping[str, object]) -> Iterator[str]:
     """The arguments the error is about: those in the expression that failed, then those handed on to where it did."""
     for place in places:
-        yield from (name for name in place.names if name in values and place.frame.f_locals.get(name) == values[name])
-        for name in place.names:
+        direct = [name for name in place.names if name in values]
+        yield from direct
+        for name in place.names if not direct else ():
             held = value_in(place, name)
             alike = (each for each, value in values.items() if type(value) is type(held) and value == held)
             yield from alike if held is not None and not isinstance(held, bool) else ()
-    yield from (name for place in places for name in place.names if name in values)
 
 
 def _said(error: BaseException, places: tuple[Place, ...], value: object) -> Iterator[object]:
@@ -142,7 +143,7 @@ def _keys(error: BaseException, places: tuple[Place, ...]) -> Iterator[str]:
             yield from (key for key in held if isinstance(key, str))
 
 
-def _missing(error: BaseException, function: Callable[..., object]) -> Iterator[Change]:
+def _missing(error: BaseException, function: Callable[..., object], values: Mapping[str, object]) -> Iterator[Change]:
     """Arguments that are handed on by `**kwargs`, and were missed further inside."""
     signature = signature_of(function)
     if signature is None or not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
@@ -152,6 +153,9 @@ def _missing(error: BaseException, function: Callable[..., object]) -> Iterator[
         names = [name for name in _QUOTED.findall(match[1]) if name not in signature.parameters]
     elif isinstance(error, KeyError) and error.args and str(error.args[0]).isidentifier():
         names = [str(error.args[0])]
+    elif isinstance(error, (AssertionError, ValueError)):
+        names = [name for name in _QUOTED.findall(str(error)) if well_known(name) is not UNKNOWN][:1]
+        names = [name for name in names if name not in values]
     parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
     change = {each.name: guessed_value(function, each) for each in parameters}
     if change and UNKNOWN not in change.values():

@@ -37,6 +37,7 @@ from opscan.target.docs.evaluate import UnreadableError, real
 from opscan.target.docs.examples import Call, Example, examples_of
 from opscan.target.guesses import guessed_value
 from opscan.target.mend import construct_mending
+from opscan.target.offline import offline
 from opscan.target.wellknown import UNKNOWN
 from opscan.trace.unwritten import unwritten_remembered
 
@@ -225,10 +226,11 @@ def _factories_of(function: Callable[..., object]) -> Iterator[tuple[str, Callab
     if not isinstance(function, type):
         return
     home = function.__module__
-    for name, each in list(vars(sys.modules.get(home, io)).items()):
-        if isfunction(each) and each.__module__ == home and not name.startswith("_"):
-            if each.__annotations__.get("return") in (function, function.__name__):
-                yield name, each
+    functions = {name: each for name, each in vars(sys.modules[home]).items() if isfunction(each)}
+    for name, each in functions.items():
+        own = each.__module__ == home and not name.startswith("_")
+        if own and each.__annotations__.get("return") in (function, function.__name__):
+            yield name, each
 
 
 def _step(change: Values) -> int:
@@ -239,7 +241,7 @@ def _step(change: Values) -> int:
 @contextmanager
 def _quiet(constructing: Constructing = nullcontext) -> Iterator[io.StringIO]:
     """What a constructor prints counts once, when it succeeded."""
-    with redirect_stdout(io.StringIO()) as printed, constructing():
+    with redirect_stdout(io.StringIO()) as printed, offline(), constructing():
         yield printed
 
 

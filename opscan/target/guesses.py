@@ -111,6 +111,8 @@ def _by_use(function: Callable[..., object], parameter: inspect.Parameter) -> ob
     name, uses = parameter.name, _uses(function, parameter.name)
     if nn.Module in _kinds(parameter.annotation) or uses & {"called", "self called"}:
         return nn.Identity()
+    if "may be none" in uses:
+        return None
     if "read from" in uses:
         return _configuration(function, name)
     return 2 if "used" in uses and parameter.annotation is UNKNOWN else UNKNOWN
@@ -134,11 +136,18 @@ def _uses(function: Callable[..., object], name: str) -> set[str]:
             found.add("called")
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name:
             found.add("read from")
+        elif isinstance(node, ast.Compare) and _is_asked_for_none(node, name):
+            found.add("may be none")
         elif isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
             found.add("used")
     if isinstance(function, type) and "used" in found and _is_called_by(function, name):
         found.add("self called")
     return found
+
+
+def _is_asked_for_none(node: ast.Compare, name: str) -> bool:
+    about = ast.unparse(node.left) in (name, f"self.{name}")
+    return about and any(isinstance(each, ast.Constant) and each.value is None for each in node.comparators)
 
 
 def _is_called_by(kind: type, name: str) -> bool:

@@ -17,7 +17,7 @@ _OURS = str(Path(__file__).parent.parent)
 @dataclass(frozen=True, slots=True)
 class Place:
     """One frame. `path` leads from its module down to the statement that was running, `names` are those in the very
-    expression that failed, in order."""
+    expression that failed, then the others of its statement."""
 
     frame: types.FrameType
     path: tuple[ast.AST, ...]
@@ -63,10 +63,10 @@ def _covers(node: ast.stmt | ast.excepthandler, line: int) -> bool:
 def _names_at(path: tuple[ast.AST, ...], step: types.TracebackType) -> Iterator[str]:
     """The names in the failing expression; `self.width` counts as `width`."""
     span = next(itertools.islice(step.tb_frame.f_code.co_positions(), step.tb_lasti // 2, None), None)
-    for node in ast.walk(path[-1]):
-        name = name_of(node)
-        if name and (span is None or _within(node, span)):
-            yield name
+    if span is not None:
+        yield from (name for node in ast.walk(path[-1]) if _within(node, span) and (name := name_of(node)))
+    if not hasattr(path[-1], "body"):  # what is unpacked is no part of the expression that fails: its targets are
+        yield from (name for node in ast.walk(path[-1]) if (name := name_of(node)))
 
 
 def name_of(node: ast.AST) -> str:
@@ -88,4 +88,5 @@ def _within(node: ast.AST, span: tuple[int | None, int | None, int | None, int |
 def value_in(place: Place, name: str) -> object:
     """What the name stands for in the frame: a local, or an attribute of its `self`; None where it is neither."""
     held = place.frame.f_locals
-    return held[name] if name in held else getattr(held.get("self"), "__dict__", {}).get(name)
+    owner = held.get("self")
+    return held[name] if name in held else {**vars(type(owner)), **getattr(owner, "__dict__", {})}.get(name)

@@ -394,7 +394,7 @@ def test_every_well_known_name_has_one_value():
 
 WELL_KNOWN = {
     "a word of the name hints, the annotation fits": ("mid_channels", int, 64),
-    "camel case": ("numFrames", int, 4),
+    "camel case": ("numRounds", int, 4),
     "a flag": ("use_bn", bool, False),
     "no annotation": ("mid_channels_x", wellknown.UNKNOWN, wellknown.UNKNOWN),
     "an annotation, but no hint": ("flux", int, wellknown.UNKNOWN),

@@ -40,8 +40,8 @@ def _docstrings(shown: Callable[..., object]) -> Iterator[tuple[str, str]]:
     module = sys.modules.get(getattr(shown, "__module__", ""))
     methods = [vars(shown).get(name) for name in ("__init__", "forward")] if isinstance(shown, type) else []
     for holder in (shown, *methods):
-        yield getattr(holder, "__doc__", None) or "", "its docstring"
-    yield getattr(module, "__doc__", None) or "", "its module's docstring"
+        yield inspect.cleandoc(getattr(holder, "__doc__", None) or ""), "its docstring"
+    yield inspect.cleandoc(getattr(module, "__doc__", None) or ""), "its module's docstring"
 
 
 def _main_part(shown: Callable[..., object]) -> Iterator[Source]:
