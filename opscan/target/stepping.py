@@ -10,24 +10,24 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
-import shlex
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import nn
 
 from opscan.errors import InputError, OpscanError
 from opscan.target.batch import Batch, Leaf
 from opscan.target.build import Target
 from opscan.target.failure import failure_of
-from opscan.target.inputs import DTYPES, Inputs, InputSpec, flag, make_inputs, parse_input, shown_shape
+from opscan.target.found import Found, all_shown, found_target, line_for, renamed
+from opscan.target.inputs import Inputs, InputSpec, make_inputs, shown_shape
 from opscan.target.slots import given_by_name, names_of
 from opscan.target.solve import Attempt, solve_inputs
 from opscan.target.step import Criterion, TrainingStep
+from opscan.target.targets import target_choices
 
 Attempting = Callable[[Callable[..., Any]], Attempt]
 """Makes the function that runs a call on meta."""
@@ -54,14 +54,6 @@ class Stepping:
     classes_first: bool = True
     has_forward: bool = True
     known: Mapping[str, InputSpec] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A value with the line that says what was assumed; no line for a value that was given."""
-
-    value: object
-    line: str = ""
 
 
 class _Careful:
@@ -102,7 +94,7 @@ def solve_step(
             except (Exception, SystemExit) as error:  # the user's step may raise anything
                 failure = failure_of(error, ())
                 kinds.add((failure.kind, failure.of_shapes))
-                errors.append(f"{_shown(found)}: {failure.error} ({failure.place})")
+                errors.append(f"{all_shown(found)}: {failure.error} ({failure.place})")
             else:
                 return made
             if time.monotonic() > deadline:
@@ -129,7 +121,7 @@ def _first(stepping: Stepping) -> str:
     return next((leaf.name for leaf in stepping.batch.leaves), "x")
 
 
-def _inputs_of(stepping: Stepping, found: Mapping[str, _Found]) -> Inputs:
+def _inputs_of(stepping: Stepping, found: Mapping[str, Found]) -> Inputs:
     values = {name: each.value for name, each in found.items()}
     arguments = stepping.batch.assembled(values)
     criterion = stepping.criterion
@@ -142,22 +134,12 @@ def _inputs_of(stepping: Stepping, found: Mapping[str, _Found]) -> Inputs:
     return Inputs((), arguments, tuple(lines), assumed=any(each.line for each in found.values()))
 
 
-def _shown(found: Mapping[str, _Found]) -> str:
-    return " ".join(f"{name}={_brief(each.value)}" for name, each in found.items())
-
-
-def _brief(value: object) -> str:
-    if isinstance(value, torch.Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')}:{shown_shape(value.shape)}"
-    return type(value).__name__
-
-
 # -- by the forward
 
 
 def _by_forward(
     stepping: Stepping, attempting: Attempting, given: Mapping[str, object], offered: Inputs | None, budget_s: float
-) -> Iterator[dict[str, _Found]]:
+) -> Iterator[dict[str, Found]]:
     """The batches to try, from inputs the forward runs on."""
     if stepping.known:
         yield from _declared(stepping, attempting, given)
@@ -173,30 +155,30 @@ def _by_forward(
     output = attempt(inputs.args, dict(inputs.kwargs))
     values = _values(forward, inputs)
     if spread is not None:
-        yield from _spread(spread, values, _target_choices(stepping, output, values))
+        yield from _spread(spread, values, target_choices(output, values, stepping.classes_first))
         return
     placed, left = _placed(stepping.batch.leaves, values, given)
     yield from _completed(stepping, placed, left, output)
 
 
-def _declared(stepping: Stepping, attempting: Attempting, given: Mapping[str, object]) -> Iterator[dict[str, _Found]]:
+def _declared(stepping: Stepping, attempting: Attempting, given: Mapping[str, object]) -> Iterator[dict[str, Found]]:
     """The batches to try where the model says what its inputs are."""
     made = make_inputs(stepping.known.values()).kwargs
-    lines = {name: _line(spec, "input, as the model declares it") for name, spec in stepping.known.items()}
-    placed = {name: _Found(value, lines[name]) for name, value in made.items()}
-    placed |= {name: _Found(value) for name, value in given.items()}
+    lines = {name: line_for(spec, "input, as the model declares it") for name, spec in stepping.known.items()}
+    placed = {name: Found(value, lines[name]) for name, value in made.items()}
+    placed |= {name: Found(value) for name, value in given.items()}
     (data,) = stepping.batch.assembled({name: each.value for name, each in placed.items()}).values()
     output = attempting(stepping.step.model)((data[0],), {})  # type: ignore[arg-type, index]
     yield from _completed(stepping, placed, [each for each in stepping.batch.leaves if each.name not in placed], output)
 
 
 def _completed(
-    stepping: Stepping, placed: dict[str, _Found], left: Sequence[Leaf], output: object
-) -> Iterator[dict[str, _Found]]:
+    stepping: Stepping, placed: dict[str, Found], left: Sequence[Leaf], output: object
+) -> Iterator[dict[str, Found]]:
     """What is placed, with targets to try for the leaves that are left."""
     outputs: object = list(output.values()) if isinstance(output, Mapping) else output
     several = outputs if isinstance(outputs, list | tuple) and len(outputs) == len(left) else [output] * len(left)
-    targets = [_target_choices(stepping, each, placed) for each in several]
+    targets = [target_choices(each, placed, stepping.classes_first) for each in several]
     for choice in _choices(stepping, left, targets):
         found = {**placed, **choice}
         yield {leaf.name: found[leaf.name] for leaf in stepping.batch.leaves} | {
@@ -233,131 +215,49 @@ def _given_to(forward: Target, given: Mapping[str, object]) -> Inputs | None:
     return Inputs((), taken) if taken else None
 
 
-def _values(forward: Target, inputs: Inputs) -> dict[str, _Found]:
+def _values(forward: Target, inputs: Inputs) -> dict[str, Found]:
     """The forward's inputs by parameter name, each with its line."""
     named = given_by_name(forward, inputs)
     lines = {line.partition(" = ")[0]: line for line in inputs.assumptions}
     positional = {f"input{at}": value for at, value in enumerate(inputs.args[len(names_of(forward)) :], 1)}
     found = {}
     for name, value in {**named, **positional}.items():
-        found[name] = _Found(value, lines.get(name, ""))
+        found[name] = Found(value, lines.get(name, ""))
     return found
 
 
 def _placed(
-    leaves: Sequence[Leaf], values: Mapping[str, _Found], given: Mapping[str, object]
-) -> tuple[dict[str, _Found], list[Leaf]]:
+    leaves: Sequence[Leaf], values: Mapping[str, Found], given: Mapping[str, object]
+) -> tuple[dict[str, Found], list[Leaf]]:
     """The forward's inputs at the leaves of the batch; and the leaves that are left, for targets."""
-    placed = {leaf.name: _Found(given[leaf.name]) for leaf in leaves if leaf.name in given}
+    placed = {leaf.name: Found(given[leaf.name]) for leaf in leaves if leaf.name in given}
     named = [leaf.name for leaf in leaves if leaf.name in values and leaf.name not in placed]
-    placed |= {name: _renamed(name, values[name]) for name in named}
+    placed |= {name: renamed(name, values[name]) for name in named}
     known = {id(each.value) for each in placed.values()}
     waiting = [each for name, each in values.items() if name not in placed and id(each.value) not in known]
     free = [leaf for leaf in leaves if leaf.name not in placed and not _OF_TARGETS.fullmatch(leaf.name)]
     for leaf, each in zip(free, waiting, strict=False):
-        placed[leaf.name] = _renamed(leaf.name, each)
+        placed[leaf.name] = renamed(leaf.name, each)
     return placed, [leaf for leaf in leaves if leaf.name not in placed]
-
-
-def _renamed(name: str, found: _Found) -> _Found:
-    """The value under the name the step gives it, with a flag of that name."""
-    if not found.line:  # it was given or offered
-        return found
-    spec = _spec_in(name, found.line) or _spec_of(name, found.value)
-    if spec is None:
-        return _Found(found.value, f"{name} is {found.line}")
-    return _Found(found.value, _line(spec))
-
-
-def _line(spec: InputSpec, what: str = "input") -> str:
-    bound = "" if spec.bound is None else f", values below {spec.bound}"
-    bound += "" if spec.value is None else f", all {spec.value}"
-    return f"{spec.name} = {spec.dtype} {shown_shape(spec.shape)}{bound} ({what}, assumed; {flag(spec)})"
-
-
-def _spec_in(name: str, line: str) -> InputSpec | None:
-    """The word of the flag that a line of the solver's ends in."""
-    flags = re.search(r"; --input (.+)\)$", line)
-    words = shlex.split(flags[1]) if flags else []
-    return replace(parse_input(words[0]), name=name) if len(words) == 1 else None
-
-
-def _spec_of(name: str, value: object) -> InputSpec | None:
-    """The word that makes this tensor again; None where no word does."""
-    if not isinstance(value, torch.Tensor):
-        return None
-    dtype = str(value.dtype).removeprefix("torch.")
-    if dtype not in DTYPES:
-        return None
-    spec = InputSpec(tuple(value.shape), dtype, name=name)
-    if value.is_meta or not spec.is_integer or not value.numel():
-        return spec if value.is_meta else None
-    low, high = int(value.min()), int(value.max())
-    spec = InputSpec(spec.shape, dtype, None if low == high else high + 1, name, low if low == high else None)
-    return spec if torch.equal(next(iter(make_inputs([spec]).kwargs.values())), value) else None  # type: ignore[arg-type]
-
-
-# -- targets
-
-
-def _target_choices(stepping: Stepping, output: object, values: Mapping[str, _Found]) -> list[InputSpec]:
-    """What a target may be, judging from the output and the inputs, the likeliest first."""
-    main = _main_tensor(output)
-    first = next((each.value for each in values.values() if isinstance(each.value, torch.Tensor)), None)
-    of_inputs = [_like(first)] if first is not None else []
-    if main is None or not main.ndim:
-        batch = first.shape[0] if first is not None and first.ndim else 2
-        return [InputSpec((batch,), "int64", 2), InputSpec((batch,)), *of_inputs]
-    shape = tuple(main.shape)
-    classes = [InputSpec((shape[0], *shape[2:]), "int64", shape[1])] if len(shape) > 1 and shape[1] > 1 else []
-    tokens = [InputSpec(shape[:-1], "int64", shape[-1])] if len(shape) > 2 and shape[-1] > 1 else []
-    same = [InputSpec(shape)]
-    integers, others = [*classes, *tokens], [*same, InputSpec(shape[:1]), InputSpec((*shape[:1], 1))]
-    last = [*of_inputs, InputSpec(shape[:1], "int64", 2), InputSpec(shape, "int64", 2)]
-    ordered = [*integers, *others, *last] if stepping.classes_first else [*same, *integers, *others, *last]
-    return list(dict.fromkeys(ordered))
-
-
-def _main_tensor(output: object) -> torch.Tensor | None:
-    """The logits of an output, or the first floating tensor in it."""
-    if isinstance(output, torch.Tensor):
-        return output
-    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
-    if isinstance(logits, torch.Tensor):
-        return logits
-    inside: Sequence[object] = list(output.values()) if isinstance(output, Mapping) else ()
-    inside = list(output) if isinstance(output, list | tuple) else inside
-    return next((found for each in inside if (found := _main_tensor(each)) is not None), None)
-
-
-def _like(tensor: torch.Tensor) -> InputSpec:
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    bound = int(tensor.max()) + 1 if tensor.numel() and not tensor.is_meta and dtype != "bool" else None
-    return InputSpec(tuple(tensor.shape), dtype, bound if bound is None or bound > 0 else None)
 
 
 def _choices(
     stepping: Stepping, left: Sequence[Leaf], targets: Sequence[Sequence[InputSpec]]
-) -> Iterator[dict[str, _Found]]:
+) -> Iterator[dict[str, Found]]:
     """Values for the leaves that are left: the same kind for all of them first, then each combination."""
     names = [leaf.name for leaf in left]
     criterion = stepping.criterion
     losses: Sequence[Callable[..., Any] | None] = criterion.choices if criterion else (None,)
     rows = dict.fromkeys([*zip(*targets, strict=False), *itertools.product(*targets)])
     for row, loss in itertools.product(rows, losses):
-        found = {name: _target(name, spec) for name, spec in zip(names, row, strict=True)}
+        found = {name: found_target(name, spec) for name, spec in zip(names, row, strict=True)}
         if criterion is not None and loss is not None:
             line = "" if len(losses) == 1 else f"{criterion.name} = {type(loss).__name__}() (assumed; {_MAKER})"
-            found[criterion.name] = _Found(loss, line)
+            found[criterion.name] = Found(loss, line)
         yield found
 
 
-def _target(name: str, spec: InputSpec) -> _Found:
-    named = InputSpec(spec.shape, spec.dtype, spec.bound, name, spec.value)
-    return _Found(next(iter(make_inputs([named]).kwargs.values())), _line(named, "target"))
-
-
-def _spread(leaf: Leaf, values: Mapping[str, _Found], targets: Sequence[InputSpec]) -> Iterator[dict[str, _Found]]:
+def _spread(leaf: Leaf, values: Mapping[str, Found], targets: Sequence[InputSpec]) -> Iterator[dict[str, Found]]:
     """A batch that is the keyword arguments of a forward: without labels if that runs, else with some."""
     lines = "; ".join(each.line.partition(" (")[0] for each in values.values() if each.line)
     inputs = {name: each.value for name, each in values.items()}
@@ -365,8 +265,8 @@ def _spread(leaf: Leaf, values: Mapping[str, _Found], targets: Sequence[InputSpe
     for spec in targets:
         labels = make_inputs([spec]).args[0]
         text = f"labels = {spec.dtype} {shown_shape(spec.shape)}"
-        yield {leaf.name: _Found({**inputs, "labels": labels}, said.replace("}", f"; {text}}}", 1))}
-    yield {leaf.name: _Found(inputs, said)}
+        yield {leaf.name: Found({**inputs, "labels": labels}, said.replace("}", f"; {text}}}", 1))}
+    yield {leaf.name: Found(inputs, said)}
 
 
 # -- all leaves at once
@@ -412,13 +312,13 @@ def _jointly(stepping: Stepping, attempting: Attempting, given: Mapping[str, obj
             if stepping.criterion is not None:
                 stepping.step.bound.pop(stepping.criterion.name)
         values = {names[name]: each for name, each in _values(target, inputs).items()}
-        found = {name: _renamed(name, each) if each.line else each for name, each in values.items()}
+        found = {name: renamed(name, each) if each.line else each for name, each in values.items()}
         if stepping.criterion is not None:
-            found[stepping.criterion.name] = _Found(loss)
+            found[stepping.criterion.name] = Found(loss)
         return _inputs_of(stepping, found)
     raise AssertionError("there is always one loss to try")
 
 
 def _solvers_name(leaf: str) -> str:
     """A target goes by that name for the solver, whatever the step calls it."""
-    return f"{leaf}_target" if _OF_TARGETS.fullmatch(leaf) or leaf == "unused" else leaf
+    return f"{leaf}found_target" if _OF_TARGETS.fullmatch(leaf) or leaf == "unused" else leaf
