@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -156,12 +155,12 @@ def _reporting_nothing() -> Iterator[None]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Processes started in here leave a Ctrl-C at the terminal to this one, which then ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Processes started in here leave a Ctrl-C at the terminal to this one, which then ends them.
+
+    They inherit that it is blocked. Here it only waits until they have begun.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
