@@ -19,6 +19,7 @@ _IMAGE_SIZES = ("image_size", "img_size", "input_size")
 _CHANNELS = ("num_channels", "in_channels", "in_chans", "channels")
 _MOST_MODULES = 32  # a patch embedding, which knows the image's size, stands near the front
 _RGB = 3
+_LARGE_IMAGE, _IMAGE = 1024, 224  # the largest of any size that a model takes costs a lot, and shows no other ops
 _WAVES = {"input_values", "waveform", "raw_speech"}
 _SECOND = 16000  # samples
 
@@ -53,6 +54,8 @@ def hints_for(
     channels, *extent = _image(sources) if not configs else image_size(configs)
     channels, *extent = (channels, *extent) if extent else _image(sources)
     sizes = _axes_of_image(extent)
+    if "image_sizes" in names and sizes.get("S", 0) > _LARGE_IMAGE:
+        sizes = {**sizes, "S": _IMAGE}
     batch, others = _given_sizes(given)
     is_graph = "edge_index" in names
     widths = {} if model is None else _widths(target, model)

@@ -14,7 +14,7 @@ import torch
 from opscan.target.forms import BATCH, Form
 from opscan.target.trials import Trial, all_forms
 
-_LABELS = re.compile(r"(\w+_)?(labels?|targets?)|(start|end)_positions|return_loss|future_values")
+_LABELS = re.compile(r"(?!input_)(\w+_)?(labels?|targets?)|(start|end)_positions|return_loss|future_values")
 _MOST_FORMS = 5
 _CTC_LENGTH = 4  # no longer than what a short signal is cut down to
 

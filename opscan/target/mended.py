@@ -13,6 +13,7 @@ from opscan.target.tokens import kinds_of_tokens, with_tokens
 from opscan.target.trials import Plan, Trial, all_forms
 
 _CHOICES = 4
+_WIDEST = 1 << 20  # features
 _MOST_MISSING, _FORMS_OF_MISSING = 3, 3
 
 
@@ -88,7 +89,12 @@ def _rewidened(trial: Trial, error: BaseException) -> list[Trial]:
     found = [{position: form.width + more} for position, form in wide]
     if len(wide) > 1 and more % len(wide) == 0:
         found.append({position: form.width + more // len(wide) for position, form in wide})
-    return [trial.replanned(_widened(trial.plan, widths)) for widths in found if min(widths.values()) > 0]
+    return [trial.replanned(_widened(trial.plan, widths)) for widths in found if _are_possible(widths)]
+
+
+def _are_possible(widths: dict[int, int]) -> bool:
+    """A message about all elements of a tensor may suggest more than anything can hold."""
+    return all(0 < width <= _WIDEST for width in widths.values())
 
 
 def _widened(plan: Plan, widths: dict[int, int]) -> Plan:

@@ -181,3 +181,12 @@ def test_a_configuration_that_cannot_be_read_says_nothing():
     model = torch.nn.Module()
     model.config = Unreadable()
     assert number(configs_of(model), "image_size", default=7) == 7
+
+
+def test_a_size_that_nothing_can_hold_is_not_tried():
+    class Asks(configured.Model):
+        def forward(self, pixel_values):
+            raise RuntimeError(f"shape '[-1, {10**15}]' is invalid for input of size {pixel_values.numel()}")
+
+    with pytest.raises(InputError):
+        solve(Asks, budget_s=1.0)
