@@ -5,42 +5,36 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from opscan.config import InputRule
 from opscan.cost import cost_since
-from opscan.environment import NEWEST, Environment, Strictness, make_environment
+from opscan.environment import Environment, Strictness, make_environment
 from opscan.errors import TraceError
-from opscan.finding import Line
 from opscan.match import Matched, match, merged
 from opscan.observe.plan import Plan, check_memory, plan_run, rebuilt
 from opscan.observe.step import Step, memory_needed, observe
 from opscan.report.report import Report
-from opscan.report.words import short_line
+from opscan.reporting import informed, make_report
 from opscan.rules.load import Ruleset, load_rules
-from opscan.rules.schema import Rule
 from opscan.target.build import Target, build_target, make_model, target_from_object
 from opscan.target.find import find_inputs
 from opscan.target.fit import fit
 from opscan.target.inputs import Inputs, inputs_from_object
 from opscan.target.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
-from opscan.target.settle import settle
+from opscan.target.settle import Settled, settle
 from opscan.target.slots import names_of
 from opscan.trace.autocast import Casting, on_target
-from opscan.trace.choices import FALSE, FALSE_FIRST, TRUE_FIRST
 from opscan.trace.driver import Mode, attempt, constructing, on_meta, trace_target
-from opscan.trace.graph import Trace, call_of
+from opscan.trace.graph import Trace
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.real import attempt_on_cpu, trace_on_cpu
+from opscan.trace.ways import every_way
 
 MODES = ("train", "eval")
-_MOST_OPS = 20_000
-"""A longer step is traced both ways, and not in combinations of ways."""
-
 TRACE_DEVICES = ("meta", "cpu")
 ON_CPU = "traced on the CPU for real: of what depends on values, only the way that these take was traced"
 
@@ -142,60 +136,99 @@ def scan_target(
     """
     started = time.perf_counter() if started is None else started
     rules = rules if rules is not None else load_rules()
-    casting = Casting(environment.device, environment.amp)
-    on_cpu = trace_device == "cpu"
-    if on_cpu:
+    scan = _Scan(environment, mode, loss, input_grad, rules, trace_device == "cpu")
+    if scan.on_cpu:
         check_memory(memory_needed(Step(target.call, ())), target.label)
         target = replace(rebuilt(target, rebuild), assumptions=(*target.assumptions, ON_CPU))
-    making = partial(make_model, constructing=partial(constructing, environment.device), beside=target.label)
     settling = partial(settle, given=inputs, training=mode == "train", has_loss=loss is not None)
-    attempting = partial(attempt_on_cpu if on_cpu else attempt, training=mode == "train", casting=casting)
-    loss_target = None
-    if inputs is not None and loss is not None and TARGET_NAME not in names_of(target):
-        kwargs = dict(inputs.kwargs)
-        loss_target = kwargs.pop(TARGET_NAME, None)
-        inputs = replace(inputs, kwargs=kwargs)
-    wants_loss = mode == "train" and loss is None
-    finding = partial(find_inputs, given=inputs, attempting=attempting, configured=configured, with_loss=wants_loss)
-    with unchanged_process():
-        target, inputs = fit(target, partial(settling, make_model=making), finding)
-    run_forward = attempting(target.call)
-    bound = _bind_loss(loss, inputs, loss_target, run_forward)
-    grad = input_grad if input_grad is not None else target.call is target.model
-    trace = partial(
-        trace_on_cpu if on_cpu else trace_target,
-        target.call,
-        inputs.args,
-        inputs.kwargs,
-        loss=bound.call if bound else None,
-        mode=mode,
-        watched=frozenset(rules.by_call),
-        assumed_sizes=inputs.assumed,
-        casting=casting,
-    )
-    refused: tuple[str, ...] = ()
-    try:
-        traces = _every_way(partial(trace, input_grad=grad))
-    except TraceError as error:
-        if input_grad is not None or not grad or error.call:
-            raise informed(error, rules, environment) from error.__cause__
-        grad = False
-        traces = _every_way(partial(trace, input_grad=grad))
-        refused = ("the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)",)
-    assumptions = (*target.assumptions, *inputs.assumptions, *(bound.assumptions if bound else ()), *refused)
-    report = make_report(target.label, traces, environment, assumptions, rules)
+    settled, step, assumed_sizes = scan.prepared(target, inputs, settling, configured)
+    step, traces, refused = scan.traced(step, assumed_sizes)
+    report = make_report(target.label, traces, environment, (*settled.assumptions, *refused), rules)
     if input_grad is None and any(place.for_inputs for finding in report.findings for place in finding.places):
         needed = "the inputs need a gradient, as inside a larger model (assumed; --no-input-grad)"
         report = replace(report, assumptions=(*report.assumptions, needed))
-    report = replace(report, cost=cost_since(started, target.model))
+    report = replace(report, cost=cost_since(started, settled.model))
     if plan is None:
         return report
-    if rebuild is not None:
-        made_for_real = partial(make_model, beside=target.label)
-        plan = replace(plan, rebuild=lambda: settling(rebuild(), make_model=made_for_real).target)
-    call = plan.rebuilt(target).call
-    step = Step(call, inputs.args, inputs.kwargs, bound.call if bound else None, mode, grad, environment.amp)
-    return _run(step, plan, report, rules)
+    if rebuild is not None and settled.arguments == target.arguments:  # else it would be another construction
+        again = partial(settling, make_model=partial(make_model, beside=target.label))
+        plan = replace(plan, rebuild=lambda: again(rebuild()).target)
+    return _run(replace(step, call=plan.rebuilt(settled).call), plan, report, rules)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """How one target is scanned: what for, and on meta or, with `on_cpu`, for real."""
+
+    environment: Environment
+    mode: Mode
+    loss: str | LossFunction | None
+    input_grad: bool | None
+    rules: Ruleset
+    on_cpu: bool
+
+    @property
+    def casting(self) -> Casting:
+        return Casting(self.environment.device, self.environment.amp)
+
+    def prepared(
+        self,
+        target: Target,
+        inputs: Inputs | None,
+        settling: Callable[..., Settled],
+        configured: Sequence[InputRule],
+    ) -> tuple[Target, Step, bool]:
+        """What is called with all that was assumed, the step with its inputs and loss, and whether sizes were assumed.
+
+        Raises InputError when no inputs are found.
+        """
+        attempting = partial(
+            attempt_on_cpu if self.on_cpu else attempt, training=self.mode == "train", casting=self.casting
+        )
+        inputs, loss_target = self._without_loss_target(target, inputs)
+        making = partial(make_model, constructing=partial(constructing, self.environment.device), beside=target.label)
+        with_loss = self.mode == "train" and self.loss is None
+        finding = partial(find_inputs, given=inputs, attempting=attempting, configured=configured, with_loss=with_loss)
+        with unchanged_process():
+            target, found = fit(target, partial(settling, make_model=making), finding)
+        bound = _bind_loss(self.loss, found, loss_target, attempting(target.call))
+        assumptions = (*target.assumptions, *found.assumptions, *(bound.assumptions if bound else ()))
+        grad = self.input_grad if self.input_grad is not None else target.call is target.model
+        call = bound.call if bound else None
+        step = Step(target.call, found.args, found.kwargs, call, self.mode, grad, self.environment.amp)
+        return replace(target, assumptions=assumptions), step, found.assumed
+
+    def _without_loss_target(self, target: Target, inputs: Inputs | None) -> tuple[Inputs | None, object]:
+        """An input named as the loss's target goes to the loss, where the forward has no such parameter."""
+        if inputs is None or self.loss is None or TARGET_NAME in names_of(target):
+            return inputs, None
+        kwargs = dict(inputs.kwargs)
+        loss_target = kwargs.pop(TARGET_NAME, None)
+        return replace(inputs, kwargs=kwargs), loss_target
+
+    def traced(self, step: Step, assumed_sizes: bool) -> tuple[Step, tuple[Trace, ...], tuple[str, ...]]:
+        """The step as it ran, its traces, and a line if the model refused inputs that need a gradient.
+
+        Raises TraceError with what the rules know of the place.
+        """
+        trace = partial(
+            trace_on_cpu if self.on_cpu else trace_target,
+            step.call,
+            step.args,
+            step.kwargs,
+            loss=step.loss,
+            mode=step.mode,
+            watched=frozenset(self.rules.by_call),
+            assumed_sizes=assumed_sizes,
+            casting=self.casting,
+        )
+        try:
+            return step, every_way(partial(trace, input_grad=step.input_grad)), ()
+        except TraceError as error:
+            if self.input_grad is not None or not step.input_grad or error.call:
+                raise informed(error, self.rules, self.environment) from error.__cause__
+        refused = "the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)"
+        return replace(step, input_grad=False), every_way(partial(trace, input_grad=False)), (refused,)
 
 
 def _run(step: Step, plan: Plan, report: Report, rules: Ruleset) -> Report:
@@ -211,68 +244,6 @@ def _run(step: Step, plan: Plan, report: Report, rules: Ruleset) -> Report:
     return replace(report, findings=seen.beside(findings), run=seen.run)
 
 
-def make_report(
-    label: str,
-    traces: Sequence[Trace],
-    environment: Environment,
-    assumptions: tuple[str, ...] = (),
-    rules: Ruleset | None = None,
-) -> Report:
-    """Judge the traces of one target for one environment; they may be judged for many."""
-    rules = rules if rules is not None else load_rules()
-    matched = merged([match(trace, rules, environment) for trace in traces])
-    phases = [[call_of(node).phase for node in trace.ops()] for trace in traces]
-    backward = max(each.count("backward") for each in phases)
-    return Report(
-        target=label,
-        environment=environment,
-        assumptions=(*assumptions, *traces[0].assumptions, *_invented(traces), *_limits(environment)),
-        forward_ops=max(len(each) - each.count("backward") for each in phases),
-        backward_ops=backward,
-        unknown=matched.unknown,
-        findings=matched.findings,
-    )
-
-
-def informed(error: TraceError, rules: Ruleset, environment: Environment) -> TraceError:
-    """The error with what the rules know of the Function it failed in: its kernel is compiled, and has no meta."""
-    named = rules.by_call.get(error.call, ())
-    if not named:
-        return error
-    said = "; ".join(f"{rule.id} says {_word(rule, environment)}: {rule.title}" for rule in named)
-    hint = f"{error.call} runs a compiled kernel, which a trace cannot run. On {environment.device} {said}."
-    hint = f"{hint} opscan rules show {named[0].id}"
-    return TraceError(error.what, error.where, hint, error.call)
-
-
-def _word(rule: Rule, environment: Environment) -> str:
-    fitting = (each for each in rule.history if environment.device in each.devices)
-    entry = next((each for each in fitting if each.torch.contains(environment.torch)), None)
-    return "nothing" if entry is None else entry.verdict or "that it repeats"
-
-
-def _every_way(trace: Callable[..., Trace]) -> tuple[Trace, ...]:
-    """The trace; where the way through hung on values that had to be made up, the other ways of Note [Several ways]."""
-    try:
-        first = trace()
-    except TraceError as error:
-        try:
-            return (trace(way=FALSE),)
-        except TraceError:
-            raise error from None
-    traces = [first]
-    for way in (FALSE, TRUE_FIRST, FALSE_FIRST) if first.inventions else ():
-        if way != FALSE and (len(traces) < 2 or _places(traces) < 2 or len(first.ops()) > _MOST_OPS):
-            break
-        with suppress(TraceError):
-            traces.append(trace(way=way))
-    return tuple(traces)
-
-
-def _places(traces: Sequence[Trace]) -> int:
-    return max(each.places for each in traces)
-
-
 def _bind_loss(
     loss: str | LossFunction | None, inputs: Inputs, target: object, run_forward: Callable[..., object]
 ) -> Loss | None:
@@ -280,30 +251,3 @@ def _bind_loss(
         return None
     function = load_loss(loss)
     return make_loss(function, run_forward(inputs.args, dict(inputs.kwargs)), target, lambda: on_meta([function]))
-
-
-def _limits(environment: Environment) -> tuple[str, ...]:
-    """Where the rules end: what a report must not be silent about."""
-    limits = []
-    if environment.is_newer_than_the_rules:
-        limits.append(f"torch {environment.torch} is newer than the rules, which end at {NEWEST}: judged as that")
-    if environment.device == "mps":
-        limits.append(
-            "of mps the rules know PyTorch's own Metal kernels, not Apple's MPSGraph behind matrix products,"
-            " convolutions and pooling: no finding does not mean that it repeats"
-        )
-    return tuple(limits)
-
-
-def _invented(traces: Sequence[Trace]) -> tuple[str, ...]:
-    """One line per place where a value that hangs on weights or activations had to be made up."""
-    if len(traces) == 1:
-        ways = f"only one way was traced, {traces[0].way}"
-    else:
-        ways = "both ways were traced" + (f", in {len(traces)} combinations" if len(traces) > 2 else "")
-    places = dict.fromkeys((each.op, each.called) for trace in traces for each in trace.inventions)
-    return tuple(
-        (f"{short_line(Line(*called))}: " if called else "")
-        + f"{op.removeprefix('aten.').partition('.')[0]} depends on values a trace does not have; {ways}"
-        for op, called in places
-    )

@@ -29,6 +29,7 @@ ROOMS = [
     {"arguments"},
     {"match", "observe"},
     {"report"},
+    {"reporting"},
     {"scan", "cases"},
     {"calibrate", "sweeps"},
     {"cli"},
