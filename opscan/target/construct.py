@@ -193,7 +193,11 @@ class _Maker:
             each.name: each.default for each in self.signature.parameters.values() if each.default is not UNKNOWN
         }
         others = {name: value for name, value in defaults.items() if name not in self.given}
-        return revisions(error, self.function, {**others, **without_pretrained(self.signature, self.given), **values})
+        held = {**others, **without_pretrained(self.signature, self.given), **values}
+        try:
+            return revisions(error, self.function, held)
+        except Exception:  # values of the user's own types may refuse to be compared
+            return []
 
     def _filled(self, values: Mapping[str, object]) -> Arguments:
         return filled(self.signature, self.given, values)

@@ -31,7 +31,7 @@ def sources_for(shown: Callable[..., object]) -> Iterator[Source]:
     for text, place in _docstrings(shown):
         yield from (Source(block, place, near=True) for block in code_blocks(text, name))
     yield from _main_part(shown)
-    readme = _readme(getattr(shown, "__module__", "").partition(".")[0])
+    readme = _readme(getattr(shown, "__module__", "").partition(".")[0]) if _is_installed(shown) else ""
     for block in code_blocks(readme, name) if name in readme else ():
         yield Source(block, "its package's README", near=False)
 
@@ -56,11 +56,15 @@ def _main_part(shown: Callable[..., object]) -> Iterator[Source]:
                 yield Source(tuple(statement.body), "its module's __main__ part", near=True)
 
 
+def _is_installed(shown: Callable[..., object]) -> bool:
+    """Whether it came with a distribution: to look for the one of a module that did not takes long."""
+    file = getattr(sys.modules.get(getattr(shown, "__module__", "")), "__file__", None) or ""
+    return any(part in file for part in ("site-packages", "dist-packages"))
+
+
 @lru_cache(maxsize=8)
 def _readme(package: str) -> str:
     """The long description of the distribution the package was installed from; empty where there is none."""
-    if not package or package in sys.stdlib_module_names:
-        return ""
     with suppress(metadata.PackageNotFoundError, ValueError):
         return _description(package)
     names = metadata.packages_distributions().get(package, [])
