@@ -41,8 +41,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "sweep",
         help="scan every model of a package",
-        description="Find the models of packages, modules or files and scan each in a process of its own, into one"
-        ' table. Needs joblib and tqdm: pip install "opscan[sweep]"',
+        description="Find the models of packages, modules or files, and scan each in a process of\nits own, "
+        'into one table. Needs joblib and tqdm: pip install "opscan[sweep]"',
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
