@@ -20,9 +20,9 @@ import opscan
 from opscan.environment import make_environment
 from opscan.finding import Finding
 from opscan.match import match
+from opscan.reporting import make_report
 from opscan.rules.load import load_rules, make_ruleset, rules_of
 from opscan.rules.schema import DefaultBehaviour, StrictBehaviour, verdict_of
-from opscan.reporting import make_report
 from opscan.trace.driver import trace_target
 from opscan.trace.graph import Trace
 
