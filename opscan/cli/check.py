@@ -66,8 +66,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     what.add_argument("--init", action="append", default=[], metavar="NAME=VALUE", help="a constructor argument")
     what.add_argument(
         "--input", action="append", default=[], metavar="SPEC",
-        help="an input: [NAME=][DTYPE:]SHAPE[<BOUND or =VALUE], as 2x3x32x32, ids=int64:2x16<1000 or lengths=int64:2=16"
-        " (target=SPEC is the loss's)",
+        help="an input: [NAME=][DTYPE:]SHAPE[<BOUND or =VALUES], as 2x3x32x32, ids=int64:2x16<1000 or"
+        " ids=int64:2x8=5*6,1*2 (target=SPEC is the loss's)",
     )  # fmt: skip
     what.add_argument("--inputs", metavar="MOD:FUNC", help="a function (or a value) that gives one batch")
     what.add_argument(
@@ -103,11 +103,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         type=partial(_words, allowed=SHOW_WORDS),
         default=(),
         metavar="KIND,...",
-        help="also list these: config, random, uninitialized, unknown, harmless (the bits cannot vary), all",
+        help="also list these: config, random, unknown, harmless (the bits cannot vary), all",
     )
     output.add_argument(
         "--fail-on", type=partial(_words, allowed=VERDICT_WORDS), default=None, metavar="VERDICT,...",
-        help="what makes the exit status 1 (default: raises,switches,silent; with --strict: raises,silent)",
+        help="what makes the exit status 1 (default: raises,switches,silent,uninitialized; with --strict:"
+        " raises,silent)",
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from opscan.errors import TraceError
 from opscan.trace.choices import FALSE, FALSE_FIRST, TRUE_FIRST
 from opscan.trace.graph import Trace
 
-_MOST_OPS = 20_000
+_MOST_OPS = 4_000
 """A longer step is traced both ways, and not in combinations of ways."""
 
 

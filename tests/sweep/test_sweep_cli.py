@@ -175,7 +175,16 @@ def test_a_cluster_gives_the_same_table(backend: str, zoo: Path, opscan: Run) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_ctrl_c_keeps_what_is_done_says_how_to_go_on_and_leaves_no_process(zoo: Path) -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda pid: os.killpg(pid, signal.SIGINT), id="Ctrl-C, as a terminal does"),
+        pytest.param(lambda pid: os.kill(pid, signal.SIGTERM), id="SIGTERM to it alone"),
+    ],
+)
+def test_who_ends_it_keeps_what_is_done_is_told_how_to_go_on_and_leaves_no_process(
+    zoo: Path, ask: Callable[[int], None]
+) -> None:
     (zoo / "zoo.py").write_text(ZOO.replace("class Hangs", "class Last(Net): pass\n\nclass Hangs"))
     root = str(Path(library.__file__).parents[1])
     words = [sys.executable, "-m", "opscan", "sweep", "zoo.py", "--timeout", "500", "--jobs", "2", "-o", "table.csv"]
@@ -191,7 +200,7 @@ def test_a_ctrl_c_keeps_what_is_done_says_how_to_go_on_and_leaves_no_process(zoo
     deadline = time.monotonic() + 120
     while not (journal.exists() and journal.read_text().count("\n") >= 2) and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.killpg(asking.pid, signal.SIGINT)  # as a terminal does
+    ask(asking.pid)
     _, err = asking.communicate(timeout=60)
     assert asking.returncode == 130
     assert "table.csv.journal: the same command goes on from there" in err

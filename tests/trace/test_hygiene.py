@@ -13,7 +13,7 @@ import sys
 import types
 import warnings
 from collections import Counter, OrderedDict, UserDict, deque, namedtuple
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -492,8 +492,8 @@ def test_a_model_computes_afterwards_what_it_did(make):
 
 def test_the_same_check_twice_says_the_same():
     model = WritesBuffers()
-    first, second = (opscan.check(model, (torch.randn(2, 3, 8, 8),)).to_json() for _ in range(2))
-    assert first == second
+    first, second = (opscan.check(model, (torch.randn(2, 3, 8, 8),)) for _ in range(2))
+    assert replace(first, cost=None).to_json() == replace(second, cost=None).to_json()
 
 
 def test_a_jit_model_is_left_alone():
