@@ -25,10 +25,12 @@ from torch import nn
 from opscan.blame import one_line, user_line
 from opscan.errors import TargetError
 from opscan.target.arguments import Arguments, Given, assumed_value, fill_arguments, signature_of, unfilled
+from opscan.target.configs import configs_of
 from opscan.target.construct import HopelessError, Made, constructions, is_out_of_memory
 from opscan.target.docs.examples import Call
 from opscan.target.keras import backend_of_keras, is_keras
 from opscan.target.load import load_module, look_up
+from opscan.target.mend import mend
 from opscan.target.offline import offline
 from opscan.target.roles import roles_of
 from opscan.target.spec import TargetSpec, parse_target
@@ -43,6 +45,10 @@ def _no_others() -> Iterator[Target]:
     return iter(())
 
 
+def _not_mended(error: BaseException) -> Target | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What is scanned.
@@ -50,7 +56,8 @@ class Target:
     `call` takes the inputs: `model` itself, or a step. `model` is None for a step that belongs to no module.
     `assumptions` has a line for each constructor argument nobody gave; `arguments` are all it was constructed with,
     by name, defaults included. `home` is the module it was named in. `shown_calls` are the calls that the documentation
-    shows of what was constructed; `others` goes on to further constructions, with other values for what nobody gave.
+    shows of what was constructed; `others` goes on to further constructions, with other values for what nobody gave,
+    and `mended` makes one from an error of the forward's, if that is for want of an entry in a configuration.
     """
 
     label: str
@@ -61,6 +68,7 @@ class Target:
     home: str = ""
     shown_calls: tuple[Callable[[], Call], ...] = ()
     others: Callable[[], Iterator[Target]] = _no_others
+    mended: Callable[[BaseException], Target | None] = _not_mended
 
 
 def build_target(
@@ -142,7 +150,7 @@ def _from_class(found: type, given: Given, constructing: Constructing) -> Target
     first, others = _first(found, given, constructing)
     made, arguments = first.made, first.arguments
     if isinstance(made, nn.Module):
-        return next(_targets(found, chain([first], others), given))
+        return next(_targets(found, chain([first], others), given, constructing))
     if not callable(made):
         raise TargetError(f"not a model: {found.__name__}(...) made something {_kind(made)}", given.text, _WHAT_FITS)
     return Target(given.text, made, None, arguments.assumptions)
@@ -189,16 +197,56 @@ def _until_hopeless(made: Iterator[Made]) -> Iterator[Made]:
         yield from made
 
 
-def _targets(function: Callable[..., object], made: Iterator[Made], given: Given) -> Iterator[Target]:
+def _targets(
+    function: Callable[..., object], made: Iterator[Made], given: Given, constructing: Constructing
+) -> Iterator[Target]:
     """A target for each construction of a model; each knows those after it."""
     for each in _until_hopeless(made):
         model, lines = unwrapped(each.made, given.text)
         if isinstance(model, nn.Module):
             arguments = _by_name(function, each.arguments)
             lines = (*each.arguments.assumptions, *lines)
-            yield Target(
-                given.text, model, model, lines, arguments, "", each.calls, lambda: _targets(function, made, given)
+            target = Target(
+                given.text,
+                model,
+                model,
+                lines,
+                arguments,
+                shown_calls=each.calls,
+                others=lambda: _targets(function, made, given, constructing),
             )
+            is_given = bool(given.args or given.kwargs or given.init)
+            mending = partial(_mended, target, function, each.arguments, constructing)
+            yield target if is_given else replace(target, mended=mending)
+
+
+def _mended(
+    target: Target,
+    function: Callable[..., object],
+    arguments: Arguments,
+    constructing: Constructing,
+    error: BaseException,
+) -> Target | None:
+    """The target made once more, with what the error of its forward wants of its configuration; None if nothing."""
+    line = mend(error, configs_of(target.model))
+    if not line:
+        return None
+    kwargs = (
+        arguments.kwargs if arguments.args or arguments.kwargs else {"config": getattr(target.model, "config", None)}
+    )
+    with suppress(Exception), constructing():  # an entry filled in may be one that does not fit
+        model = function(*arguments.args, **kwargs)
+        if isinstance(model, nn.Module):
+            again = partial(_mended, target, function, arguments, constructing)
+            return replace(
+                target,
+                call=model,
+                model=model,
+                assumptions=(*target.assumptions, line),
+                others=_no_others,
+                mended=again,
+            )
+    return None
 
 
 def _class_of_method(found: object, spec: TargetSpec) -> type[nn.Module] | None:
@@ -224,7 +272,7 @@ def _from_factory(found: Callable[..., object], given: Given, constructing: Cons
     first, others = _first(found, given, constructing)
     made, arguments = unwrapped(first.made, given.text)[0], first.arguments
     if isinstance(made, nn.Module):
-        return next(_targets(found, chain([first], others), given))
+        return next(_targets(found, chain([first], others), given, constructing))
     _refuse_other_keras(made, given.text)
     if callable(made) and not isinstance(made, type):
         return Target(given.text, made, _owner(made), arguments.assumptions)

@@ -16,6 +16,7 @@ from opscan.target.inputs import Inputs
 from opscan.target.settle import Settled
 
 _MOST_OTHERS = 4
+_MOST_MENDED = 4
 _BUDGET_S = 30.0  # for all constructions together; the first one has its full time within it
 
 
@@ -29,13 +30,18 @@ def fit(
     """
     failure: InputError | None = None
     deadline = time.monotonic() + _BUDGET_S
-    for each in chain([target], islice(target.others(), _MOST_OTHERS)):
-        settled = settling(replace(each, home=target.home))
-        try:
-            return settled.target, finding(settled)
-        except InputError as error:
-            failure = failure or error
-        if time.monotonic() > deadline:
-            break
+    for made in chain([target], islice(target.others(), _MOST_OTHERS)):
+        each: Target | None = made
+        mended = 0
+        while each is not None:
+            settled = settling(replace(each, home=target.home))
+            try:
+                return settled.target, finding(settled)
+            except InputError as error:
+                failure = failure or error
+                mended += 1
+                each = each.mended(error.__cause__) if error.__cause__ and mended < _MOST_MENDED else None
+            if time.monotonic() > deadline:
+                raise failure
     assert failure is not None
     raise failure

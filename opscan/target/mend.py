@@ -10,9 +10,10 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 from opscan.target.configs import Config, Configs, configs_in, number
-from opscan.target.missing import frames_of, texts_of
+from opscan.target.missing import model_frames_of, texts_of
 from opscan.target.wellknown import UNKNOWN, well_known
 
 _MOST_MENDED = 8
@@ -30,13 +31,13 @@ def construct_mending(
     """
     kwargs, line = _with_config(function, args, kwargs)
     values = (*args, *kwargs.values())
-    configs = tuple(each for value in values for each in configs_in(value) if not isinstance(each.entries, dict))
-    lines = [line] if line else []
+    configs = tuple(each for value in values for each in configs_in(value))
+    lines = [each for each in (line, _without_cache(configs)) if each]
     while True:
         try:
             return function(*args, **kwargs), tuple(lines)
         except Exception as error:  # a constructor may raise anything
-            line = _mend(error, configs) if len(lines) < _MOST_MENDED else ""
+            line = mend(error, configs) if len(lines) < _MOST_MENDED else ""
             if not line:
                 raise
             lines.append(line)
@@ -57,9 +58,21 @@ def _with_config(
     return kwargs, ""
 
 
-def _mend(error: BaseException, configs: Configs) -> str:
+def _without_cache(configs: Configs) -> str:
+    """Turn off the cache of keys and values, as training does (TrainingArguments.use_cache in transformers 5)."""
+    kinds = []
+    for each in configs:
+        if each.get("use_cache") is True and not isinstance(each.entries, dict):
+            with suppress(Exception):  # a configuration may refuse
+                setattr(each.entries, "use_cache", False)  # noqa: B010  # what has it is known here only by its name
+                kinds.append(type(each.entries).__name__)
+    named = ", ".join(dict.fromkeys(kinds))
+    return f"{named}: use_cache=False (as in training, assumed; write a factory: mod:make_model)" if kinds else ""
+
+
+def mend(error: BaseException, configs: Configs) -> str:
     """Fill in the entry that the error is about, and say so; nothing where it is about none."""
-    for config, name in _open_entries(error, configs):
+    for config, name in _open_entries(error, tuple(each for each in configs if not isinstance(each.entries, dict))):
         value = _value(name, config, configs)
         with suppress(Exception):  # a configuration may refuse what is no value for it
             if value is not UNKNOWN and value is not None:
@@ -86,13 +99,14 @@ def _open_entries(error: BaseException, configs: Configs) -> Iterator[tuple[Conf
 
 
 def _assigned(error: BaseException, name: str) -> list[str]:
-    """The words of what `self.name` was assigned in the constructor that failed."""
-    for frame in frames_of(error)[:_NEAR]:
-        with suppress(OSError, TypeError):
-            source = inspect.getsource(frame.f_code)
-            found = re.findall(rf"self\.{re.escape(name)}\s*=\s*(.+)", source)
-            if found:
-                return re.findall(r"\w+", found[0])
+    """The words of what `self.name` was assigned in the constructor: the one that failed, or that of what failed."""
+    for frame in model_frames_of(error)[:_NEAR]:
+        constructor: Any = getattr(type(frame.f_locals.get("self")), "__init__", None)
+        for code in (frame.f_code, constructor):
+            with suppress(OSError, TypeError):  # no source
+                found = re.findall(rf"self\.{re.escape(name)}\s*=\s*(.+)", inspect.getsource(code))
+                if found:
+                    return re.findall(r"\w+", found[0])
     return []
 
 
@@ -108,4 +122,7 @@ def _value(name: str, config: Config, configs: Configs) -> object:
         return ["full_attention"] * number(own, "num_hidden_layers num_layers n_layer")
     if name.endswith("heads"):
         return number(own, _HEADS) or UNKNOWN
-    return 10000.0 if name == "rope_theta" else well_known(name, int)
+    if name == "rope_theta":
+        return 10000.0
+    whole = well_known(name, int)
+    return whole if whole is not UNKNOWN else well_known(name, float)

@@ -132,6 +132,11 @@ def texts_of(error: BaseException) -> list[str]:
     return [step.text for step in reversed(list(_steps(error.__traceback__))) if not step.is_of_torch]
 
 
+def model_frames_of(error: BaseException) -> list[FrameType]:
+    """The frames that are not torch's, the innermost first."""
+    return [step.frame for step in reversed(list(_steps(error.__traceback__))) if not step.is_of_torch]
+
+
 def frames_of(error: BaseException) -> list[FrameType]:
     """The frames of the traceback, the innermost first."""
     return [frame for frame, _ in reversed(list(walk_tb(error.__traceback__)))]

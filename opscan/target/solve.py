@@ -57,6 +57,7 @@ class _Search:
     doubtful: Trial | None = None
     doubtful_at: int = 0
     output: object = None
+    first_error: BaseException | None = None
 
     def is_over(self) -> bool:
         if self.doubtful is not None and len(self.tried) > self.doubtful_at + _ENOUGH_BETTER:
@@ -102,7 +103,8 @@ def solve_inputs(
         if solved is not None and labels and may_have_loss(search.output) and not has_loss(search.output):
             solved, lost = _with_loss(search, solved, labels)
     if solved is None:
-        raise unsolved(target, max(ways, key=len), list(search.tried), list(search.failures.values()))
+        failures = list(search.failures.values())
+        raise unsolved(target, max(ways, key=len), list(search.tried), failures) from search.first_error
     made = make_inputs(solved.specs)
     return Inputs(
         (*given.args, *made.args),
@@ -194,6 +196,7 @@ def _run(search: _Search, trial: Trial) -> tuple[tuple[object, ...], BaseExcepti
     except (Exception, SystemExit) as error:  # the user's forward may raise anything
         failure = failure_of(error, trial.specs)
         search.failures.setdefault(failure.kind, failure)
+        search.first_error = search.first_error or (error if trial.specs else None)
         return (*made.args, *made.kwargs.values()), error
     return (), None
 

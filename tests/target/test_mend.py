@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+import opscan
 from opscan.errors import TargetError
 from opscan.target.build import build_target
 from opscan.target.mend import construct_mending
@@ -108,3 +109,31 @@ class Tolerant(KnowsItsKind):
     def __init__(self, config=None):
         nn.Module.__init__(self)
         self.made = config is not None
+
+
+class RoutesConfig(SmallConfig):
+    def __init__(self):
+        super().__init__(hidden_size=64, num_experts_per_tok=None, use_cache=True)
+
+
+class Routes(nn.Module):
+    """Reads in forward what its configuration leaves open."""
+
+    config_class = RoutesConfig
+
+    def __init__(self, config: RoutesConfig):
+        super().__init__()
+        self.config = config
+        self.router = nn.Linear(config.hidden_size, 8)
+        self.top_k = config.num_experts_per_tok
+
+    def forward(self, x):
+        weights, _ = self.router(x).topk(self.top_k)
+        return weights.softmax(-1)
+
+
+def test_what_a_forward_finds_open_is_filled_in_and_the_model_made_once_more():
+    report = opscan.check(f"{__name__}:Routes")
+    assert report.backward_ops
+    assert any("RoutesConfig.num_experts_per_tok=" in line for line in report.assumptions)
+    assert any("RoutesConfig: use_cache=False" in line for line in report.assumptions)
