@@ -65,8 +65,7 @@ def _holding(trial: Trial, token: int, count: int) -> Trial:
         for slot, form in zip(trial.slots, trial.plan, strict=True)
     ]
     length = next((sum(times for _, times in form.values) for form in plan if form.values), count)
-    sizes = tuple((axis, length if axis == "T" else size) for axis, size in trial.sizes)
-    return replace(trial, plan=tuple(plan), sizes=sizes)
+    return trial.replanned(tuple(plan)).resized("T", length)
 
 
 def _form_holding(form: Form, token: int, count: int) -> Form:

@@ -8,9 +8,13 @@ import torch
 from opscan.errors import InputError
 from opscan.target.build import target_from_object
 from opscan.target.configs import configs_of, number, numbers
+from opscan.target.forms import form
 from opscan.target.inputs import Inputs, make_inputs, parse_input
 from opscan.target.missing import missing_arguments
+from opscan.target.slots import Slot
 from opscan.target.solve import solve_inputs
+from opscan.target.tokens import _holding
+from opscan.target.trials import Trial
 from opscan.trace.driver import attempt
 
 from . import configured
@@ -190,3 +194,9 @@ def test_a_size_that_nothing_can_hold_is_not_tried():
 
     with pytest.raises(InputError):
         solve(Asks, budget_s=1.0)
+
+
+def test_ids_of_a_fixed_length_are_made_longer_by_tokens_that_have_to_be_in_them():
+    trial = Trial((Slot("input_ids"),), (form("2x5", "int64", 10),), ())
+    held = _holding(trial, token=7, count=3)
+    assert [(spec.shape, spec.values[0]) for spec in held.specs] == [((2, 3 + held.specs[0].values[1][1]), (7, 3))]
