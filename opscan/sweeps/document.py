@@ -52,9 +52,9 @@ def render_markdown(sweep: Sweep) -> str:
 def _family(entry: tuple[str, list[Row]]) -> tuple[object, ...]:
     family, rows = entry
     traced = [row for row in rows if row.training]
-    counted = Counter(row.training for row in traced)
-    worst = next((each for each in _WORST if counted[each]), "")  # type: ignore[index]  # the words of Training
-    of_them = f" ({counted[worst]})" if worst and counted[worst] < len(traced) else ""  # type: ignore[index]
+    counted = Counter(str(row.training) for row in traced)
+    worst = next((each for each in _WORST if counted[each]), "")
+    of_them = f" ({counted[worst]})" if worst and counted[worst] < len(traced) else ""
     return family, len(rows), len(traced), f"{worst}{of_them}", ", ".join(_ops(traced))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from opscan.target.reading import Part, Reading
+from opscan.target.reading import Kind, Part, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,6 @@ def reading_of_annotation(annotation: object) -> Reading | None:
         names = getattr(annotation, "_fields", ())
     elif typing.is_typeddict(annotation):
         names = tuple(annotation.__annotations__)
-    kind = "mapping" if typing.is_typeddict(annotation) else "object"
+    kind: Kind = "mapping" if typing.is_typeddict(annotation) else "object"
     whole = Reading()
-    return Reading(kind, tuple(Part(name, name, whole) for name in names)) if names else None  # type: ignore[arg-type]
+    return Reading(kind, tuple(Part(name, name, whole) for name in names)) if names else None

@@ -98,7 +98,7 @@ def make_model(found: object, name: str, constructing: Constructing = nullcontex
         return target_from_object(found, name)
     if isinstance(found, type):
         return _from_class(found, given, constructing)
-    return _from_factory(found, given, constructing, must_be=True)  # type: ignore[arg-type]
+    return _from_factory(found, given, constructing, must_be=True)  # type: ignore[arg-type]  # a callable, says its finder
 
 
 def _build(found: object, spec: TargetSpec, init: Mapping[str, object], constructing: Constructing) -> Target:
@@ -311,7 +311,7 @@ def _returns_module(function: Callable[..., object]) -> bool:
     signature = signature_of(function)
     returned = signature.return_annotation if signature else None
     owner = getattr(function, "__self__", None)  # of a class method
-    if _is_model_class(owner) and (returned is Self or returned in ("Self", owner.__name__)):  # type: ignore[union-attr]
+    if isinstance(owner, type) and _is_model_class(owner) and returned in (Self, "Self", owner.__name__):
         return True
     return returned is not inspect.Signature.empty and _is_model_class(returned)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -95,10 +95,10 @@ class _Finder:
         parts = set() if apart is None else {leaf.name for leaf in apart.batch.leaves}
         return apart if set(given.kwargs) <= parts - set(apart.batch.readings if apart else ()) else None
 
-    def _check(self, inputs: Inputs, offer: Offer, call: object = None) -> None:
+    def _check(self, inputs: Inputs, offer: Offer, call: Callable[..., object] | None = None) -> None:
         """Raise InputError if what was offered does not run."""
         try:
-            self.attempting(call or self.settled.target.call)(inputs.args, dict(inputs.kwargs))  # type: ignore[arg-type]
+            self.attempting(call or self.settled.target.call)(inputs.args, dict(inputs.kwargs))
         except OpscanError:
             raise
         except (Exception, SystemExit) as error:

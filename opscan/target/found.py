@@ -67,7 +67,8 @@ def _spec_of(name: str, value: object) -> InputSpec | None:
         return spec if value.is_meta else None
     low, high = int(value.min()), int(value.max())
     spec = InputSpec(spec.shape, dtype, None if low == high else high + 1, name, low if low == high else None)
-    return spec if torch.equal(next(iter(make_inputs([spec]).kwargs.values())), value) else None  # type: ignore[arg-type]
+    made = make_inputs([spec]).kwargs[name]
+    return spec if isinstance(made, torch.Tensor) and torch.equal(made, value) else None
 
 
 def found_target(name: str, spec: InputSpec) -> Found:

@@ -181,7 +181,7 @@ def _attribute(owner: object, part: str, spec: TargetSpec) -> object:
 
 def _item(owner: object, key: int | str, spec: TargetSpec) -> object:
     try:
-        found: object = owner[key]  # type: ignore[index]
+        found: object = owner[key]  # type: ignore[index]  # whatever it raises is told
     except (KeyError, IndexError, TypeError) as error:
         keys = list(owner) if isinstance(owner, Mapping) else list(range(len(owner))) if isinstance(owner, list) else []
         hint = f"It has {', '.join(map(repr, keys[:8]))}." if keys else "Name a dict or a list before the brackets."

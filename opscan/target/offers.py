@@ -15,6 +15,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -59,7 +60,7 @@ def offers_of(target: Target, configured: Sequence[InputRule] = ()) -> Iterator[
     yield from _own(target)
     for rule in configured:
         if rule.fits(target.label):
-            yield Offer(rule.source, lambda rule=rule: _configured(rule), own=True)  # type: ignore[misc]
+            yield Offer(rule.source, partial(_configured, rule), own=True)
             break
     if target.model is not None:
         yield from _of_model(target.model)
@@ -77,7 +78,7 @@ def _own(target: Target) -> Iterator[Offer]:
     for home in dict.fromkeys(filter(None, homes)):
         value = getattr(sys.modules.get(home), OWN_NAME, None)
         if value is not None:
-            yield Offer(f"{OWN_NAME} of {home}", lambda value=value: _made(value, model, OWN_NAME), own=True)  # type: ignore[misc]
+            yield Offer(f"{OWN_NAME} of {home}", partial(_made, value, model, OWN_NAME), own=True)
             return
 
 
@@ -86,11 +87,11 @@ def _of_model(model: nn.Module) -> Iterator[Offer]:
     for name in ("example_input_array", "example_inputs", "dummy_inputs"):
         owner = next((each for each in type(model).__mro__ if name in vars(each)), None)
         if (owner is not None and owner.__name__ != "PreTrainedModel") or name in vars(model):
-            yield Offer(f"{name} of {kind}", lambda name=name: _attribute(model, name))  # type: ignore[misc]
+            yield Offer(f"{name} of {kind}", partial(_attribute, model, name))
     if is_keras(model) and (specs := keras_inputs(model)):
         values = make_inputs(specs.values()).kwargs
         (data,) = keras_batch(model, specs).assembled(values).values()
-        x: Any = data[0]  # type: ignore[index]
+        x: Any = data[0]  # type: ignore[index]  # (inputs, targets), as fit takes them
         yield Offer(f"the input specification of {kind}", lambda: Inputs((x,)))
 
 

@@ -50,7 +50,7 @@ def settle(target: Target, given: Inputs | None, make_model: MakeModel, *, train
             return Settled(target) if forward_alone else _keras(target, model)
         if not has_step(model) or (forward_alone and has_forward(model)):
             return Settled(target)
-        return _of_module(target, model, model.training_step)  # type: ignore[arg-type]
+        return _of_module(target, model, model.training_step)  # type: ignore[arg-type]  # has_step
     if model is not None and getattr(target.call, "__name__", "") == "training_step" and has_step(model):
         return _of_module(target, model, target.call)
     roles = roles_of(target.call)
@@ -82,7 +82,7 @@ def _keras(target: Target, model: nn.Module) -> Settled:
     if not has_loss(model):
         line = "the model is not compiled: its outputs are differentiated, without a loss or an optimizer"
         return Settled(replace(target, assumptions=(*target.assumptions, line)))
-    step = KerasStep(model.train_step, model, {})  # type: ignore[arg-type]
+    step = KerasStep(model.train_step, model, {})  # type: ignore[arg-type]  # a Keras model's
     inputs = keras_inputs(model)
     lines = () if is_built(model) else ("the model is not built yet: the step makes its weights",)
     made = replace(target, call=step, assumptions=(*target.assumptions, *lines))

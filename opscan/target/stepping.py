@@ -286,7 +286,7 @@ class _Around(nn.Module):
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
-        forward.__signature__ = signature  # type: ignore[attr-defined]
+        forward.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it
         self.step = step
         self.forward = forward
 
