@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from opscan.trace.replaced import replaced
+
 _INDUCTOR = "torch._inductor.config"
 
 
@@ -50,16 +52,12 @@ class AskedStrict:
             (torch._C, "_set_deterministic_algorithms", self._set),
             (torch._C, "_get_deterministic_algorithms", self._get),
         )
-        originals = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
         self._set_mode_by_name = torch.set_deterministic_debug_mode
         inductor = getattr(sys.modules.get(_INDUCTOR), "deterministic", torch.are_deterministic_algorithms_enabled())
-        for owner, name, own in places:
-            setattr(owner, name, own)
         try:
-            yield
+            with replaced(places):
+                yield
         finally:
-            for owner, name, original in originals:
-                setattr(owner, name, original)
             config: Any = sys.modules.get(_INDUCTOR)
             if hasattr(config, "deterministic") and config.deterministic != inductor:
                 config.deterministic = inductor

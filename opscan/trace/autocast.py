@@ -17,6 +17,7 @@ import torch.cuda.amp.common
 
 from opscan.environment import Amp
 from opscan.trace.policies import KEY, LOWER, is_eligible, register
+from opscan.trace.replaced import replaced
 
 DTYPES: dict[str | None, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -96,7 +97,7 @@ class Autocast:
     @contextmanager
     def honoured(self) -> Iterator[None]:
         """Around a whole step: its autocast regions are honoured, one around the caller is not part of it."""
-        with _own_state(self.casting.device), _replaced(self._answers()), on_target(self.casting.device):
+        with _own_state(self.casting.device), replaced(self._answers()), on_target(self.casting.device):
             _running.append(self)
             try:
                 yield
@@ -185,7 +186,7 @@ def on_target(device: str) -> AbstractContextManager[None]:
     """What asks whether the device can do autocast is told so, also while a module is imported or built."""
     if device == "cuda":
         common = torch.cuda.amp.common
-        return _replaced(
+        return replaced(
             [
                 (common, "amp_definitely_not_available", lambda: False),
                 (torch.cuda.amp, "amp_definitely_not_available", lambda: False),
@@ -193,20 +194,8 @@ def on_target(device: str) -> AbstractContextManager[None]:
             ]
         )
     if device == "mps":
-        return _replaced([(torch.backends.mps, "is_macos_or_newer", lambda major, minor: True)])
+        return replaced([(torch.backends.mps, "is_macos_or_newer", lambda major, minor: True)])
     return nullcontext()
-
-
-@contextmanager
-def _replaced(places: list[tuple[Any, str, Any]]) -> Iterator[None]:
-    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
-    for owner, name, own in places:
-        setattr(owner, name, own)
-    try:
-        yield
-    finally:
-        for owner, name, original in originals:
-            setattr(owner, name, original)
 
 
 @contextmanager
