@@ -141,8 +141,7 @@ def scan_target(
         check_memory(memory_needed(Step(target.call, ())), target.label)
         target = replace(rebuilt(target, rebuild), assumptions=(*target.assumptions, ON_CPU))
     settling = partial(settle, given=inputs, training=mode == "train", has_loss=loss is not None)
-    settled, step, assumed_sizes = scan.prepared(target, inputs, settling, configured)
-    step, traces, refused = scan.traced(step, assumed_sizes)
+    settled, step, traces, refused = scan.looked(partial(scan.prepared, target, inputs, settling, configured))
     report = make_report(target.label, traces, environment, (*settled.assumptions, *refused), rules)
     if input_grad is None and any(place.for_inputs for finding in report.findings for place in finding.places):
         needed = "the inputs need a gradient, as inside a larger model (assumed; --no-input-grad)"
@@ -171,20 +170,39 @@ class _Scan:
     def casting(self) -> Casting:
         return Casting(self.environment.device, self.environment.amp)
 
+    def looked(
+        self, prepare: Callable[..., tuple[Target, Step, bool]]
+    ) -> tuple[Target, Step, tuple[Trace, ...], tuple[str, ...]]:
+        """What is called, and the step with its traces; on other inputs, if a first search was too quick to find them.
+
+        Raises InputError or TraceError.
+        """
+        target, step, assumed_sizes = prepare()
+        try:
+            return target, *self.traced(step, assumed_sizes)
+        except TraceError:
+            if not assumed_sizes or self.on_cpu:
+                raise
+            again, step, _ = prepare(once=False)  # see Note [Layers run once]
+            if again.assumptions == target.assumptions:
+                raise
+        return again, *self.traced(step, assumed_sizes)
+
     def prepared(
         self,
         target: Target,
         inputs: Inputs | None,
         settling: Callable[..., Settled],
         configured: Sequence[InputRule],
+        once: bool = True,
     ) -> tuple[Target, Step, bool]:
         """What is called with all that was assumed, the step with its inputs and loss, and whether sizes were assumed.
 
-        Raises InputError when no inputs are found.
+        With `once` layers that repeat one another run once while inputs are sought. Raises InputError when no inputs
+        are found.
         """
-        attempting = partial(
-            attempt_on_cpu if self.on_cpu else attempt, training=self.mode == "train", casting=self.casting
-        )
+        run = attempt_on_cpu if self.on_cpu else partial(attempt, once=once)
+        attempting = partial(run, training=self.mode == "train", casting=self.casting)
         inputs, loss_target = self._without_loss_target(target, inputs)
         making = partial(make_model, constructing=partial(constructing, self.environment.device), beside=target.label)
         with_loss = self.mode == "train" and self.loss is None

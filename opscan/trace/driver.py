@@ -23,6 +23,7 @@ from opscan.trace.launches import launches_heard
 from opscan.trace.provenance import recorded_construction
 from opscan.trace.reach import named_by
 from opscan.trace.recorder import Recorder
+from opscan.trace.repeats import Repeats
 from opscan.trace.scripted import refuse_sharded
 from opscan.trace.spared import dynamo_spared
 from opscan.trace.unwritten import left_unwritten, unwritten_remembered
@@ -126,22 +127,30 @@ def on_meta(
 
 
 def attempt(
-    call: Callable[..., Any], training: bool = True, casting: Casting = _CASTING
+    call: Callable[..., Any], training: bool = True, casting: Casting = _CASTING, once: bool = True
 ) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
     """A function that runs the forward alone on meta, returns its output, and raises what the model raises.
 
-    Where made-up values led it into an error, it goes the other way once.
+    Where made-up values led it into an error, it goes the other way once; if that fails too, the first error counts.
+    With `once` layers that repeat one another are run once, see Note [Layers run once].
     """
 
-    def run(args: tuple[Any, ...], kwargs: dict[str, Any], otherwise: bool = False) -> Any:
-        choices = Choices(FALSE if otherwise else TRUE)
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any], way: Way = TRUE, once: bool = once) -> Any:
+        choices, repeats = Choices(way), Repeats()
         try:
             with on_meta([call, args, kwargs], training, Values(choices), casting) as twins:
+                if once:
+                    repeats.install(twins.holders)
                 return to_call(call, twins, training)(*twins.swap(args), **twins.swap(kwargs))
-        except Exception:
-            if otherwise or not choices.made:
+        except Exception as error:
+            if repeats.passed_over:
+                return run(args, kwargs, way, once=False)
+            if way == FALSE or not choices.made:
                 raise
-            return run(args, kwargs, otherwise=True)
+            try:
+                return run(args, kwargs, FALSE, once)
+            except Exception:
+                raise error from None
 
     return run
 

@@ -1,0 +1,177 @@
+"""Layers that repeat one another run once while inputs are sought: Note [Layers run once]."""
+
+import pytest
+import torch
+from torch import nn
+
+from opscan import check
+from opscan.trace.driver import attempt
+
+
+class Block(nn.Module):
+    runs = 0
+
+    def __init__(self, width=8, index=0):
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        self.index = index
+
+    def forward(self, x, scale=1.0, mask=None):
+        Block.runs += 1
+        x = x + self.linear(x) * scale
+        return x if mask is None else (x, mask)
+
+
+class Stack(nn.Module):
+    def __init__(self, blocks):
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+@pytest.fixture(autouse=True)
+def no_runs():
+    Block.runs = 0
+
+
+def of(model, x):
+    return attempt(model)((x,), {})
+
+
+def test_equal_layers_run_once_for_each_kind_of_argument():
+    out = of(Stack([Block(index=n) for n in range(40)]), torch.ones(2, 8))
+    assert Block.runs == 2  # on the input, and on what needs a gradient
+    assert out.shape == (2, 8)
+    assert out.is_meta
+    assert out.requires_grad
+
+
+def test_the_model_is_afterwards_as_it_was():
+    model = Stack([Block() for _ in range(5)])
+    of(model, torch.ones(2, 8))
+    assert all("forward" not in block.__dict__ for block in model.blocks)
+    assert model(torch.ones(2, 8)).shape == (2, 8)
+
+
+def test_without_it_every_layer_runs():
+    attempt(Stack([Block() for _ in range(5)]), once=False)((torch.ones(2, 8),), {})
+    assert Block.runs == 5
+
+
+def test_layers_that_differ_run_each():
+    class Wider(Block):
+        pass
+
+    blocks = [Block(), Wider(), Block(), Wider()]
+    of(Stack(blocks), torch.ones(2, 8).requires_grad_())
+    assert Block.runs == 2
+    Block.runs = 0
+    scaled = [Block() for _ in range(4)]
+    for n, block in enumerate(scaled):
+        block.rate = 0.1 * n  # an attribute that is not its place in the list
+    of(Stack(scaled), torch.ones(2, 8).requires_grad_())
+    assert Block.runs == 4
+
+
+def test_other_sizes_and_other_values_run_again():
+    class Shrinking(Stack):
+        def forward(self, x):
+            for n, block in enumerate(self.blocks):
+                x = block(x[: 8 - n // 2], scale=1.0 + n // 4)
+            return x
+
+    of(Shrinking([Block() for _ in range(8)]), torch.ones(8, 8).requires_grad_())
+    assert Block.runs == 4
+
+
+def test_a_tensor_handed_through_is_the_callers_own():
+    seen = []
+
+    class Masked(Stack):
+        def forward(self, x, mask):
+            for block in self.blocks:
+                x, out = block(x, mask=mask)
+                seen.append(out is mask)
+            return x
+
+    attempt(Masked([Block() for _ in range(6)]))(
+        (torch.ones(2, 8).requires_grad_(), torch.ones(2, dtype=torch.bool)), {}
+    )
+    assert seen == [True] * 6
+
+
+def test_what_came_out_can_be_changed_in_place():
+    class Adding(Stack):
+        def forward(self, x):
+            for block in self.blocks:
+                x = block(x)
+                x += 1
+            return x
+
+    assert of(Adding([Block() for _ in range(6)]), torch.ones(2, 8)).requires_grad
+    assert Block.runs == 2
+
+
+class Remembering(Block):
+    def forward(self, x):
+        self.seen = super().forward(x)
+        return self.seen
+
+
+class Reading(Stack):
+    def forward(self, x):
+        super().forward(x)
+        return torch.stack([block.seen for block in self.blocks])
+
+
+def test_layers_that_keep_what_others_read_are_run_after_all():
+    assert of(Reading([Remembering() for _ in range(6)]), torch.ones(2, 8)).shape == (6, 2, 8)
+
+
+def test_layers_with_objects_for_arguments_all_run():
+    class Cache:
+        pass
+
+    class Caching(Block):
+        def forward(self, x, cache):
+            return super().forward(x)
+
+    class Cached(Stack):
+        def forward(self, x):
+            for block in self.blocks:
+                x = block(x, Cache())
+            return x
+
+    of(Cached([Caching() for _ in range(5)]), torch.ones(2, 8))
+    assert Block.runs == 5
+
+
+def test_a_bug_in_a_later_layer_is_found_by_the_trace_and_the_search_goes_on():
+    """The list's third layer runs only for a batch of one, and nothing in its attributes says so."""
+
+    class Picky(Block):
+        def forward(self, x):
+            if counter[0] is not None:
+                counter[0] += 1
+                if counter[0] % 6 == 3 and x.shape[0] > 1:
+                    raise ValueError("Cannot handle batch sizes > 1")
+            return super().forward(x)
+
+    counter = [0]
+
+    class Outer(Stack):
+        def forward(self, x: torch.Tensor):
+            counter[0] = 0
+            return super().forward(x)
+
+    report = check(Outer([Picky() for _ in range(6)]))
+    assert any("1x8" in line for line in report.assumptions)
+
+
+def test_every_layer_is_in_the_trace():
+    check(Stack([Block() for _ in range(6)]), (torch.ones(2, 8),))
+    assert Block.runs == 6
