@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from functools import partial
 from itertools import chain
 from typing import Self
 
+import torch
 from torch import nn
 
 from opscan.blame import one_line, user_line
@@ -331,14 +333,14 @@ def _construct(
 ) -> object:
     """Call the user's constructor inside `constructing()`, and outside it if that fails: watched, then plainly.
 
-    Whose fault a failure is the plain attempt tells; but what is missing stays missing, and a model that did not fit
-    into memory without its weights is not made with them.
+    Whose fault a failure is the plain attempt tells; but what is missing stays missing, a model that did not fit into
+    memory without its weights is not made with them, nor is one that fails alike on meta with nobody watching.
     """
     try:
         with offline(), constructing():
             return function(*arguments.args, **arguments.kwargs)
     except (Exception, SystemExit) as error:
-        if isinstance(error, ImportError) or is_out_of_memory(error):
+        if isinstance(error, ImportError) or is_out_of_memory(error) or _fails_alike(function, arguments, error):
             raise _construction_failure(function, arguments, given, error) from error
     try:
         with offline(), redirect_stdout(io.StringIO()):  # what it prints was printed by the first attempt
@@ -349,6 +351,18 @@ def _construct(
         raise
     except BaseException as error:
         raise _construction_failure(function, arguments, given, error) from error
+
+
+def _fails_alike(function: Callable[..., object], arguments: Arguments, error: BaseException) -> bool:
+    """Whether on meta, where it takes no memory, it fails with the same error that nobody watching is in the way of."""
+    if re.search(r"\bmeta\b|values are not there", str(error)):  # the values are what it wants
+        return False
+    try:
+        with offline(), redirect_stdout(io.StringIO()), torch.device("meta"):
+            function(*arguments.args, **arguments.kwargs)
+    except (Exception, SystemExit) as again:
+        return type(again) is type(error) and str(again) == str(error)
+    return False
 
 
 def _construction_failure(

@@ -28,15 +28,16 @@ def find_inputs(
     attempting: Attempting,
     configured: Sequence[InputRule] = (),
     with_loss: bool = False,
+    hasty: bool = False,
 ) -> Inputs:
     """The arguments to call the target with.
 
     `attempting` makes a function that runs a call on meta. `configured` are the inputs of [tool.opscan.inputs]. What is
     offered counts where nothing is given; whatever is missing then is solved for, and `with_loss` labels as well for a
-    model that computes its own loss. Raises InputError when nothing runs,
-    and when inputs of the user's own do not.
+    model that computes its own loss. Raises InputError when nothing runs, and when inputs of the user's own do not;
+    with `hasty` EarlyError, soon, where another configuration may be what is wanted.
     """
-    finder = _Finder(settled, attempting, with_loss)
+    finder = _Finder(settled, attempting, with_loss, hasty)
     if given is not None and (given.args or given.kwargs):
         return finder.from_given(given)
     declared = settled.stepping is not None and bool(settled.stepping.known)
@@ -55,6 +56,7 @@ class _Finder:
     settled: Settled
     attempting: Attempting
     with_loss: bool
+    hasty: bool = False
     notes: list[str] = field(default_factory=list)
 
     def from_given(self, given: Inputs) -> Inputs:
@@ -119,7 +121,7 @@ class _Finder:
 
     def _completed(self, given: Inputs | None) -> Inputs:
         target = self.settled.target
-        return solve_inputs(target, self.attempting(target.call), given, with_loss=self.with_loss)
+        return solve_inputs(target, self.attempting(target.call), given, with_loss=self.with_loss, hasty=self.hasty)
 
     def _stepped(self, stepping: Stepping, given: Mapping[str, object], offered: Inputs | None) -> Inputs:
         return solve_step(stepping, self.attempting, given, offered)

@@ -1,6 +1,8 @@
 """The construction and the inputs that go together.
 
-A construction whose arguments were assumed may be one that no input runs through. Then the next one has its turn.
+A construction whose arguments were assumed may be one that no input runs through. Where the error of its forward is
+about an entry of its configuration, the model is made once more with another value there; else the next construction
+has its turn.
 """
 
 from __future__ import annotations
@@ -9,20 +11,26 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain, islice
+from typing import Protocol
 
 from opscan.errors import InputError
 from opscan.target.build import Target
 from opscan.target.inputs import Inputs
 from opscan.target.settle import Settled
+from opscan.target.solve import EarlyError
 
 _MOST_OTHERS = 4
-_MOST_MENDED = 4
+_MOST_MENDED = 8
 _BUDGET_S = 30.0  # for all constructions together; the first one has its full time within it
 
 
-def fit(
-    target: Target, settling: Callable[[Target], Settled], finding: Callable[[Settled], Inputs]
-) -> tuple[Target, Inputs]:
+class Finding(Protocol):
+    """Finds the inputs of what is called; with `hasty` it raises EarlyError at what another configuration may mend."""
+
+    def __call__(self, settled: Settled, *, hasty: bool) -> Inputs: ...
+
+
+def fit(target: Target, settling: Callable[[Target], Settled], finding: Finding) -> tuple[Target, Inputs]:
     """What is called of the target, or of another construction of it, and inputs it runs on.
 
     `settling` chooses what is called, `finding` its inputs. Raises InputError, that of the first construction, if
@@ -31,17 +39,35 @@ def fit(
     failure: InputError | None = None
     deadline = time.monotonic() + _BUDGET_S
     for made in chain([target], islice(target.others(), _MOST_OTHERS)):
-        each: Target | None = made
-        mended = 0
-        while each is not None:
-            settled = settling(replace(each, home=target.home))
-            try:
-                return settled.target, finding(settled)
-            except InputError as error:
-                failure = failure or error
-                mended += 1
-                each = each.mended(error.__cause__) if error.__cause__ and mended < _MOST_MENDED else None
+        try:
+            return _fit_mended(replace(made, home=target.home), settling, finding, deadline)
+        except InputError as error:
+            failure = failure or error
             if time.monotonic() > deadline:
-                raise failure
+                raise failure from failure.__cause__
     assert failure is not None
     raise failure
+
+
+def _fit_mended(
+    target: Target, settling: Callable[[Target], Settled], finding: Finding, deadline: float
+) -> tuple[Target, Inputs]:
+    """As `fit`, for one construction and what is mended in it; if that is of no use, all of its time for itself."""
+    each: Target | None = target
+    failure: InputError | None = None
+    is_nearer = False
+    for _ in range(_MOST_MENDED):
+        if each is None or time.monotonic() > deadline:
+            break
+        settled = settling(replace(each, home=target.home))
+        try:
+            return settled.target, finding(settled, hasty=True)
+        except InputError as error:
+            is_nearer = is_nearer or (failure is not None and str(failure.__cause__) != str(error.__cause__))
+            failure = failure or error
+            each = each.mended(error.__cause__) if error.__cause__ else None
+    assert failure is not None
+    if is_nearer or not isinstance(failure, EarlyError):
+        raise failure
+    settled = settling(target)
+    return settled.target, finding(settled, hasty=False)

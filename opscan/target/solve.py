@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from opscan.errors import OpscanError
+from opscan.errors import InputError, OpscanError
 from opscan.target.build import Target
+from opscan.target.entries import mendings
 from opscan.target.failure import Failure, failure_of, fatal_among, unsolved
 from opscan.target.hints import hints_for
 from opscan.target.inputs import Inputs, InputSpec, flag, make_inputs, shown_shape
@@ -39,7 +40,12 @@ _ENOUGH_ALIKE = 40  # trials that all failed alike, or among them a bug in the f
 _ENOUGH_EXTENDED, _MOST_MENDED = 8, 2  # trials made for a loss or an image, and of those that one failure suggests
 _MEDIA = ("pixel_values", "input_features", "input_values")
 _INSTEAD = ("images", "inputs_embeds")
+_ENOUGH_MENDABLE = 6  # trials where another configuration may be what is wanted
 _ENOUGH_BETTER = 24  # trials made in the hope of a better input than a doubtful one
+
+
+class EarlyError(InputError):
+    """The search ended early: the first trials failed at an entry of the model's configuration."""
 
 
 class _LongBatchError(Exception):
@@ -58,8 +64,12 @@ class _Search:
     doubtful_at: int = 0
     output: object = None
     first_error: BaseException | None = None
+    hasty: bool = False
+    is_mendable: bool = False
 
     def is_over(self) -> bool:
+        if self.hasty and self.is_mendable and len(self.tried) >= _ENOUGH_MENDABLE:
+            return True
         if self.doubtful is not None and len(self.tried) > self.doubtful_at + _ENOUGH_BETTER:
             return True
         fatal = fatal_among(list(self.failures.values()))
@@ -69,7 +79,12 @@ class _Search:
 
 
 def solve_inputs(
-    target: Target, attempt: Attempt, given: Inputs | None = None, budget_s: float = 10.0, with_loss: bool = True
+    target: Target,
+    attempt: Attempt,
+    given: Inputs | None = None,
+    budget_s: float = 10.0,
+    with_loss: bool = True,
+    hasty: bool = False,
 ) -> Inputs:
     """Find inputs the target's forward runs on, besides those that are `given`.
 
@@ -79,7 +94,8 @@ def solve_inputs(
     than it went in is doubted, and a better size looked for. It is called up to some thousand times, so it has to leave
     the model as it was; and not at all if nothing is left to be found: the given inputs are then returned unchanged.
     Raises InputError if nothing runs within `budget_s` seconds of this process's time (a busy machine finds what an
-    idle one does), or if the forward itself fails.
+    idle one does), or if the forward itself fails; with `hasty` EarlyError after some trials, if the first one failed
+    at an entry of the model's configuration.
     """
     given = given or Inputs()
     ways = ways_to_call(target, given)
@@ -91,7 +107,9 @@ def solve_inputs(
     )
     trials = first_trials(ways, hints)
     search = _Search(
-        lambda args, kwargs: attempt((*given.args, *args), {**given.kwargs, **kwargs}), time.process_time() + budget_s
+        lambda args, kwargs: attempt((*given.args, *args), {**given.kwargs, **kwargs}),
+        time.process_time() + budget_s,
+        hasty=hasty,
     )
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # the user's forward may print at every trial
         warnings.simplefilter("ignore")
@@ -104,7 +122,10 @@ def solve_inputs(
             solved, lost = _with_loss(search, solved, labels)
     if solved is None:
         failures = list(search.failures.values())
-        raise unsolved(target, max(ways, key=len), list(search.tried), failures) from search.first_error
+        error = unsolved(target, max(ways, key=len), list(search.tried), failures)
+        if hasty and search.is_mendable:
+            error = EarlyError(error.what, error.where, error.hint)
+        raise error from search.first_error
     made = make_inputs(solved.specs)
     return Inputs(
         (*given.args, *made.args),
@@ -196,7 +217,9 @@ def _run(search: _Search, trial: Trial) -> tuple[tuple[object, ...], BaseExcepti
     except (Exception, SystemExit) as error:  # the user's forward may raise anything
         failure = failure_of(error, trial.specs)
         search.failures.setdefault(failure.kind, failure)
-        search.first_error = search.first_error or (error if trial.specs else None)
+        if search.first_error is None and trial.specs:
+            search.first_error = error
+            search.is_mendable = next(mendings(error, trial.hints.configs), None) is not None
         return (*made.args, *made.kwargs.values()), error
     return (), None
 
