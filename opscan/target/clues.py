@@ -73,6 +73,21 @@ def _around(estimate: float, common: Sequence[int]) -> list[int]:
     return [*near, *(max(step, round(estimate / step) * step) for step in _ROUND_TO)]
 
 
+def dimensions_wanted(error: BaseException) -> int:
+    """How many dimensions the line that failed takes its tensor to have; 0 where the message does not say."""
+    for pattern in _DIMENSIONS:
+        if match := re.search(pattern, str(error)):
+            return int(match[1]) + (1 if "Dimension out of range" in match[0] else 0)
+    return 0
+
+
+_DIMENSIONS = (
+    r"values to unpack \(expected (\d+)",
+    r"Dimension out of range \(expected to be in range of \[-\d+, \d+\], but got (\d+)\)",
+    r"or (\d)D \(batched\) input to conv",  # torch 2.13 aten/src/ATen/native/Convolution.cpp
+)
+
+
 def mismatch_in(error: BaseException) -> Mismatch:
     """The sizes that came and were wanted in a shape error; both ways round where the message does not tell."""
     for pattern, read in _MESSAGES:

@@ -27,7 +27,7 @@ from opscan.target.wellknown import UNKNOWN, well_known
 _NEAR = 3  # frames, from where it failed outwards
 _HEADS = "num_attention_heads num_heads n_heads n_head encoder_attention_heads"
 _MEDIA = ("image", "video", "audio")
-_WHATEVER = {"int": 1, "float": 1.0, "bool": True}
+_WHATEVER: dict[str, object] = {"int": 1, "float": 1.0, "bool": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Mending:
 def mendings(error: BaseException, configs: Configs) -> Iterator[Mending]:
     """What may mend the error, the likeliest first; nothing where it is about no entry."""
     own = tuple(each for each in configs if not isinstance(each.entries, dict))
+    yield from _summing(error, configs)
     if own:
         yield from _offered(error, own)
         yield from _divisible(error, own)
@@ -66,6 +67,29 @@ def _divisible(error: BaseException, configs: Configs) -> Iterator[Mending]:
         if heads and numbers[0] in entries.values():
             divisors = [each for each in range(1, numbers[1]) if numbers[0] % each == 0]
             yield from (Mending(config, name, divisors[-1]) for name in heads)
+
+
+def _summing(error: BaseException, configs: Configs) -> Iterator[Mending]:
+    """`x.split(rope_parameters.get("mrope_section", [8, 12, 12]))`, where the entry is not there."""
+    match = re.search(r"sum exactly to (\d+) .*split_sizes=(\[[\d, ]+\])", str(error))
+    sizes = ast.literal_eval(match[2]) if match else []
+    if match is None or not sum(sizes):
+        return
+    wide = [size * int(match[1]) // sum(sizes) for size in sizes]
+    wide[0] += int(match[1]) - sum(wide)
+    for frame in model_frames_of(error)[:_NEAR]:
+        for function in (frame.f_code, getattr(type(frame.f_locals.get("self")), "__init__", None)):
+            for name in _defaulted(function, sizes):
+                mappings = (each for each in configs if isinstance(each.entries, dict) and name not in each.entries)
+                yield from (Mending(each, name, wide) for each in mappings if "rope" in each.path)
+
+
+def _defaulted(function: Any, value: object) -> list[str]:
+    """The names of entries that the function gets with this list for a default."""
+    with suppress(OSError, TypeError):  # no source
+        found = re.findall(r"\.get\(\"(\w+)\", (\[[\d, ]+\])\)", inspect.getsource(function))
+        return [name for name, default in found if ast.literal_eval(default) == value]
+    return []
 
 
 def _switched_on(error: BaseException, configs: Configs) -> Iterator[Mending]:

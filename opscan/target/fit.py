@@ -63,11 +63,11 @@ def _fit_mended(
         try:
             return settled.target, finding(settled, hasty=True)
         except InputError as error:
-            is_nearer = is_nearer or (failure is not None and str(failure.__cause__) != str(error.__cause__))
-            failure = failure or error
+            if failure is None or str(failure.__cause__) != str(error.__cause__):
+                failure, is_nearer = error, failure is not None
             each = each.mended(error.__cause__) if error.__cause__ else None
     assert failure is not None
-    if is_nearer or not isinstance(failure, EarlyError):
+    if is_nearer or not isinstance(failure, EarlyError):  # the last error is what no mending helps
         raise failure
     settled = settling(target)
     return settled.target, finding(settled, hasty=False)

@@ -68,8 +68,12 @@ def mend(error: BaseException, configs: Configs) -> str:
     """Change the entry that the error is about, and say so; nothing where it is about none."""
     for mending in mendings(error, configs):
         with suppress(Exception):  # a configuration may refuse what is no value for it
-            setattr(mending.config.entries, mending.name, mending.value)
-            kind = type(mending.config.entries).__name__
+            entries = mending.config.entries
+            if isinstance(entries, dict):
+                entries[mending.name] = mending.value
+            else:
+                setattr(entries, mending.name, mending.value)
+            kind = mending.config.path if isinstance(entries, dict) else type(entries).__name__
             reason = "it has no default that works, assumed; write a factory: mod:make_model"
             return f"{kind}.{mending.name}={mending.value!r} ({reason})"
     return ""

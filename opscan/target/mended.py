@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from opscan.target.clues import mismatch_in, named_sizes, nearer_sizes, refused_by
+from opscan.target.clues import dimensions_wanted, mismatch_in, named_sizes, nearer_sizes, refused_by
 from opscan.target.configs import number
 from opscan.target.forms import AXES, BATCH, SMALLEST_IMAGE
-from opscan.target.missing import frames_of, missing_arguments
+from opscan.target.missing import frames_of, missing_arguments, texts_of
 from opscan.target.tokens import kinds_of_tokens, with_tokens
 from opscan.target.trials import Plan, Trial, all_forms
 
@@ -23,7 +23,12 @@ def next_trials(trial: Trial, error: BaseException, arguments: tuple[object, ...
     completed = _completed(trial, error)
     if said or completed:
         return [*said, *completed]
-    return [*_rewidened(trial, error), *_reformed(trial, error, arguments), *_resized(trial, error)]
+    return [
+        *_redimensioned(trial, error),
+        *_rewidened(trial, error),
+        *_reformed(trial, error, arguments),
+        *_resized(trial, error),
+    ]
 
 
 def told_trials(trial: Trial, error: BaseException) -> list[Trial]:
@@ -31,6 +36,8 @@ def told_trials(trial: Trial, error: BaseException) -> list[Trial]:
     message = str(error)
     if re.search(r"batch sizes? > 1", message) and trial.hints.batch != 1:
         return [replace(trial, hints=replace(trial.hints, batch=1))]
+    if "too small" in message and "S" in dict(trial.sizes):
+        return [trial.resized("S", times * dict(trial.sizes)["S"]) for times in (2, 4)]
     if "number of <eos> tokens" in message:
         return _ending(trial)
     if told := with_tokens(trial, error):
@@ -71,6 +78,24 @@ def _completed(trial: Trial, error: BaseException) -> list[Trial]:
         for name in missing[:_MOST_MISSING]
         for form in (*kinds_of_tokens(name, trial), *all_forms(name, trial.hints))[:_FORMS_OF_MISSING]
     ]
+
+
+def _redimensioned(trial: Trial, error: BaseException) -> list[Trial]:
+    """With a form of as many dimensions as the line takes the input for: `b, t, c, h, w = pixel_values.shape`.
+
+    Only where a configuration says what the sizes are.
+    """
+    wanted = dimensions_wanted(error) if trial.hints.configs else 0
+    texts = texts_of(error)[:1]
+    read = {word for text in texts for word in re.findall(r"\w+", text)}
+    slots = [n for n, slot in enumerate(trial.slots) if slot.name in read] or [0] * (len(trial.slots) == 1)
+    found = [
+        (n, form)
+        for n in slots
+        for form in all_forms(trial.slots[n].name, trial.hints)
+        if wanted and len(form.dims) == wanted != len(trial.plan[n].dims)
+    ]
+    return [trial.reformed(n, form) for n, form in found[:_FORMS_OF_MISSING]]
 
 
 def _reformed(trial: Trial, error: BaseException, arguments: tuple[object, ...]) -> list[Trial]:

@@ -38,8 +38,8 @@ class _Step:
 
     @property
     def passes_on(self) -> bool:
-        """Whether it hands on `*args` or `**kwargs` as they came: a decorator's wrapper, or Module.__call__."""
-        return re.search(r"\*\w+,\s*\*\*\w+", self.text) is not None
+        """Whether it hands on its arguments as they came: a decorator's wrapper, Module.__call__, a mode's detour."""
+        return re.search(r"\*\w+,\s*\*\*\w+|torch_function(_*)\(", self.text) is not None
 
     def is_none(self, name: str) -> bool:
         return name in self.frame.f_locals and self.frame.f_locals[name] is None

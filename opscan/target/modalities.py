@@ -9,7 +9,7 @@ from opscan.target.configs import Configs, number, numbers
 from opscan.target.forms import BATCH, Form
 
 _TEXT, _DECODER, _IMAGE, _SOUND = "text language llm", "decoder text generator", "vision image backbone", "audio speech"
-_GRIDS = r"(\w+_)?grid_(thw|hws?)|spatial_shapes|tgt_sizes"
+_GRIDS = r"(\w+_)?grid_(thw|hws?)|spatial_shapes|tgt_sizes|pixel_position_ids"
 _Maker = Callable[[str, Configs], list[Form]]
 
 
@@ -69,13 +69,16 @@ def _images(name: str, configs: Configs) -> list[Form]:
 
 
 def _flat(configs: Configs) -> list[Form]:
-    """Patches of two images, flat, as models for any resolution take them."""
+    """Patches of two images, flat or as they were cut out, as models for any resolution take them."""
     patch = number(configs, "patch_size spatial_patch_size", _IMAGE)
-    width = image_size(configs)[0] * patch * patch
+    channels = image_size(configs)[0]
+    width = channels * patch * patch
     steps = number(configs, "temporal_patch_size", _IMAGE)
     side = _GRID * number(configs, "spatial_merge_size merge_size", _IMAGE, 1)
     rows = BATCH * side * side
-    return [Form((rows, width * (steps or 1))), Form((BATCH, side * side, width))] if patch else []
+    flat = [Form((rows, width * (steps or 1))), Form((BATCH, side * side, width))]
+    cut_out = (channels, patch, patch)
+    return [*flat, Form((rows, *cut_out)), Form((1, rows, *cut_out))] if patch else []
 
 
 _SECOND = 16000  # samples
@@ -85,6 +88,21 @@ _GRID = 4  # merged patches on each side of an image of no fixed size
 def _grid(name: str, configs: Configs) -> list[Form]:
     side = _GRID * number(configs, "spatial_merge_size merge_size", _IMAGE, 1)
     return [Form((BATCH, 3), "int64", values=((1, 1), (side, 2))), Form((BATCH, 2), "int64", value=side)]
+
+
+def _positions_of_patches(name: str, configs: Configs) -> list[Form]:
+    """The column and the row of each patch."""
+    side = _GRID * number(configs, "spatial_merge_size merge_size pooling_kernel_size", _IMAGE, 1)
+    return [Form((BATCH, side * side, 2), "int64", side)]
+
+
+def _masks_of_features(name: str, configs: Configs) -> list[Form]:
+    return [Form((BATCH, "L"), "int64", value=1), Form((BATCH, "L"), "bool")]
+
+
+def _masks_of_images(name: str, configs: Configs) -> list[Form]:
+    """Which images each token sees."""
+    return [Form((BATCH, "T", count), "int64", value=1) for count in (1, 2)]
 
 
 def _image_sizes(name: str, configs: Configs) -> list[Form]:
@@ -98,7 +116,8 @@ def _pixel_mask(name: str, configs: Configs) -> list[Form]:
 def _features(name: str, configs: Configs) -> list[Form]:
     """Spectrograms: bands first where the number of steps is fixed, else steps first."""
     bands = number(configs, "num_mel_bins n_mels mel_bins feature_size input_feat_per_channel num_mel_features", _SOUND)
-    bands = bands or number(configs, "feature_projection_input_dim input_feature_size feat_dim input_dim", _SOUND)
+    others = "feature_projection_input_dim input_feature_size feat_dim input_dim input_size"
+    bands = bands or number(configs, others, _SOUND)
     fixed = number(configs, "max_source_positions", _SOUND)
     steps = number(configs, "max_length spec_size", _SOUND)
     bands_first = [Form((BATCH, bands, 2 * fixed))] if fixed else []
@@ -177,7 +196,10 @@ _MAKERS: tuple[tuple[str, _Maker], ...] = (
     (r"input_ids|decoder_input_ids|(text_)?(input_)?tokens|(\w+_)?input_ids(_\w+)?", _ids),
     (r"(?!input|decoder_input)\w+_ids", _other_ids),
     (r"(\w+_)?pixel_values(_\w+)?|images?|videos?", _images),
-    (_GRIDS, _grid),
+    (r"pixel_position_ids", _positions_of_patches),
+    (rf"(?!pixel_position_ids){_GRIDS}", _grid),
+    (r"(input_features|audio|speech)_(attention_)?mask", _masks_of_features),
+    (r"image_attention_mask", _masks_of_images),
     (r"image_sizes|original_sizes|target_sizes", _image_sizes),
     (r"pixel_mask", _pixel_mask),
     (r"(audio_|speech_)?(input_features|features)|(audio|speech)_values", _features),

@@ -40,7 +40,7 @@ _ENOUGH_ALIKE = 40  # trials that all failed alike, or among them a bug in the f
 _ENOUGH_EXTENDED, _MOST_MENDED = 8, 2  # trials made for a loss or an image, and of those that one failure suggests
 _MEDIA = ("pixel_values", "input_features", "input_values")
 _INSTEAD = ("images", "inputs_embeds")
-_ENOUGH_MENDABLE = 6  # trials where another configuration may be what is wanted
+_ENOUGH_MENDABLE = 6  # more trials, once another configuration may be what is wanted
 _ENOUGH_BETTER = 24  # trials made in the hope of a better input than a doubtful one
 
 
@@ -65,10 +65,11 @@ class _Search:
     output: object = None
     first_error: BaseException | None = None
     hasty: bool = False
-    is_mendable: bool = False
+    mendable: BaseException | None = None
+    mendable_at: int = 0
 
     def is_over(self) -> bool:
-        if self.hasty and self.is_mendable and len(self.tried) >= _ENOUGH_MENDABLE:
+        if self.hasty and self.mendable is not None and len(self.tried) >= self.mendable_at + _ENOUGH_MENDABLE:
             return True
         if self.doubtful is not None and len(self.tried) > self.doubtful_at + _ENOUGH_BETTER:
             return True
@@ -76,6 +77,15 @@ class _Search:
         if fatal and len(self.tried) >= (_ENOUGH_NO_TENSOR if fatal.no_tensor else _ENOUGH_ALIKE):
             return True
         return bool(self.tried) and time.process_time() > self.deadline
+
+    def failed(self, trial: Trial, error: BaseException) -> None:
+        """Note why a trial failed."""
+        failure = failure_of(error, trial.specs)
+        is_new = failure.kind not in self.failures
+        self.failures.setdefault(failure.kind, failure)
+        self.first_error = self.first_error or (error if trial.specs else None)
+        if is_new and self.mendable is None and any(mendings(error, trial.hints.configs)):
+            self.mendable, self.mendable_at = error, len(self.tried)
 
 
 def solve_inputs(
@@ -123,9 +133,9 @@ def solve_inputs(
     if solved is None:
         failures = list(search.failures.values())
         error = unsolved(target, max(ways, key=len), list(search.tried), failures)
-        if hasty and search.is_mendable:
+        if hasty and search.mendable is not None:
             error = EarlyError(error.what, error.where, error.hint)
-        raise error from search.first_error
+        raise error from search.mendable or search.first_error
     made = make_inputs(solved.specs)
     return Inputs(
         (*given.args, *made.args),
@@ -215,11 +225,7 @@ def _run(search: _Search, trial: Trial) -> tuple[tuple[object, ...], BaseExcepti
     except OpscanError:  # what cannot be traced at all says so itself
         raise
     except (Exception, SystemExit) as error:  # the user's forward may raise anything
-        failure = failure_of(error, trial.specs)
-        search.failures.setdefault(failure.kind, failure)
-        if search.first_error is None and trial.specs:
-            search.first_error = error
-            search.is_mendable = next(mendings(error, trial.hints.configs), None) is not None
+        search.failed(trial, error)
         return (*made.args, *made.kwargs.values()), error
     return (), None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -96,26 +96,53 @@ def _make_twin(tensor: torch.Tensor, stand_in: StandIn) -> torch.Tensor:
     return twin
 
 
+class Belongings:
+    """What `roots` reach, as it is now. It can be lent any number of times, if nothing else changes it between."""
+
+    def __init__(self, roots: Iterable[object]) -> None:
+        self.kept = [KeptObject(holder) for holder in holders(roots)]
+        self.beside = [
+            KeptCache(table) if isinstance(table, functools._lru_cache_wrapper) else KeptTable(table)
+            for table in tables({type(each.holder) for each in self.kept})
+        ]
+        self.some_train = any(each.holder.training for each in self.kept if isinstance(each.holder, nn.Module))
+        self._with_tensors = [
+            [name for name, value in each.attributes.items() if _holds_tensors(value, DEPTH)] for each in self.kept
+        ]
+
+    def lend(self, twins: Twins, training: bool) -> None:
+        """Put the twins in the place of the tensors, and modules into training or eval mode."""
+        for each, names in zip(self.kept, self._with_tensors, strict=True):
+            attributes = each.holder.__dict__
+            attributes.update({name: twins.swap(each.attributes[name]) for name in names})
+            if isinstance(each.holder, nn.Module):
+                attributes["training"] = training and (each.attributes.get("training", True) or not self.some_train)
+
+    def restore(self) -> None:
+        """Put everything back."""
+        for was in (*self.kept, *self.beside):
+            was.restore()
+
+
+def _holds_tensors(value: Any, depth: int) -> bool:
+    if isinstance(value, torch.Tensor | torch.jit.ScriptModule):
+        return True
+    if depth == 0 or not isinstance(value, CONTAINERS) or len(value) > LONGEST:
+        return False
+    return any(_holds_tensors(part, depth - 1) for item in items_of(value) for part in item)
+
+
 @contextmanager
-def borrowed(roots: Iterable[object], training: bool, stand_in: StandIn = meta_or_known) -> Iterator[Twins]:
-    """Hold stand-ins for all tensors reachable from `roots`, in training or eval mode, while active.
+def borrowed(belongings: Sequence[Belongings], training: bool, stand_in: StandIn = meta_or_known) -> Iterator[Twins]:
+    """Hold stand-ins for all tensors that belong to them, in training or eval mode, while active.
 
     In training mode modules that are frozen (in eval mode while others train) stay so.
     """
-    kept = [KeptObject(holder) for holder in holders(roots)]
-    beside = [
-        KeptCache(table) if isinstance(table, functools._lru_cache_wrapper) else KeptTable(table)
-        for table in tables({type(each.holder) for each in kept})
-    ]
-    twins = Twins(tuple(each.holder for each in kept), stand_in)
-    some_train = any(each.holder.training for each in kept if isinstance(each.holder, nn.Module))
+    twins = Twins(tuple(each.holder for some in belongings for each in some.kept), stand_in)
     try:
-        for each in kept:
-            attributes = each.holder.__dict__
-            attributes.update({name: twins.swap(value) for name, value in each.attributes.items()})
-            if isinstance(each.holder, nn.Module):
-                attributes["training"] = training and (each.attributes.get("training", True) or not some_train)
+        for some in belongings:
+            some.lend(twins, training)
         yield twins
     finally:
-        for was in (*kept, *beside):
-            was.restore()
+        for some in belongings:
+            some.restore()

@@ -5,17 +5,19 @@ A value that decides something and is not known is made up: ones and True, or ze
 one everywhere, a second one the other. Where more than one place asks, two more take turns: what stands behind
 `if a and not b` is found by one of the four, for any two places that are asked one after the other. A place is a call
 in the user's code. A loop that waits for such a value would never end: a place that has been asked as often as no loop
-should is told the opposite for as long, and in the end the trace gives up.
+should is told the opposite for as long, and in the end the trace gives up. One call of a function that asks so often is
+a loop; many calls that ask once each may be as many layers.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from types import FrameType
 from typing import Any, Literal
 
 from opscan.trace.graph import Invention
-from opscan.trace.provenance import look_out, place_of
+from opscan.trace.provenance import look_out, place_of, users_frame
 
 Way = Literal["as if true", "as if false", "by turns, true first", "by turns, false first"]
 TRUE, FALSE, TRUE_FIRST, FALSE_FIRST = WAYS = (
@@ -26,9 +28,10 @@ TRUE, FALSE, TRUE_FIRST, FALSE_FIRST = WAYS = (
 )  # type: tuple[Way, Way, Way, Way]
 
 PATIENCE = 64
-"""How often one place is told the same before it is told the opposite."""
+"""How often one place, in one call of its function, is told the same before it is told the opposite."""
 
-_ENDLESS = 1024
+_PATIENCE_WITH_CALLS = 512  # over all calls of its function
+_ENDLESS = 2048
 
 
 class EndlessLoopError(RuntimeError):
@@ -42,6 +45,7 @@ class Choices:
         self.way = way
         self.made: list[Invention] = []
         self._asked = Counter[Any]()
+        self._last_asked: dict[Any, tuple[FrameType | None, int]] = {}
 
     @property
     def places(self) -> int:
@@ -60,7 +64,16 @@ class Choices:
             raise EndlessLoopError(
                 f"{op} was asked {_ENDLESS} times in one place for values that a trace does not have"
             )
-        return self._starts_with_zeros(place) ^ bool((asked - 1) // PATIENCE % 2)
+        turns = (self._asked_in_this_call(place, users_frame(frame)) - 1) // PATIENCE + (
+            asked - 1
+        ) // _PATIENCE_WITH_CALLS
+        return self._starts_with_zeros(place) ^ bool(turns % 2)
+
+    def _asked_in_this_call(self, place: Any, frame: FrameType | None) -> int:
+        last, times = self._last_asked.get(place, (None, 0))
+        times = times + 1 if last is frame else 1
+        self._last_asked[place] = frame, times  # a frame that is held is no other one
+        return times
 
     def _starts_with_zeros(self, place: Any) -> bool:
         if self.way in (TRUE, FALSE):

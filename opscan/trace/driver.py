@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FunctionType
@@ -13,7 +14,7 @@ from torch import nn
 from opscan.blame import one_line, user_line
 from opscan.errors import TraceError
 from opscan.trace.autocast import Autocast, Casting, on_target
-from opscan.trace.borrow import StandIn, Twins, borrowed, meta_or_known
+from opscan.trace.borrow import Belongings, StandIn, Twins, borrowed, meta_or_known
 from opscan.trace.calls import PublicCalls
 from opscan.trace.choices import FALSE, TRUE, Choices, EndlessLoopError, NoChoices, Way
 from opscan.trace.functions import functions_heard
@@ -97,26 +98,35 @@ def borrowing(
     training: bool,
     process: AbstractContextManager[None] | None = None,
     stand_in: StandIn = meta_or_known,
+    belongings: Belongings | None = None,
 ) -> Iterator[Twins]:
-    """Hold stand-ins for the tensors that reach `roots`; the process too is afterwards as it was."""
+    """Hold stand-ins for the tensors that `roots` reach, and for those of `belongings`.
+
+    The process too is afterwards as it was.
+    """
     with ExitStack() as stack:
         stack.enter_context(process or unchanged_process())
         stack.enter_context(dynamo_spared())
         stack.enter_context(torch.inference_mode(False))
-        twins = stack.enter_context(borrowed(roots, training, stand_in))
+        held = [belongings] if belongings else []
+        twins = stack.enter_context(borrowed([*held, Belongings(roots)], training, stand_in))
         refuse_sharded(twins.holders)
         yield twins
 
 
 @contextmanager
 def on_meta(
-    roots: Iterable[object], training: bool = True, values: Values | None = None, casting: Casting = _CASTING
+    roots: Iterable[object],
+    training: bool = True,
+    values: Values | None = None,
+    casting: Casting = _CASTING,
+    belongings: Belongings | None = None,
 ) -> Iterator[Twins]:
-    """Run what reaches `roots` on meta, unrecorded; all is afterwards as it was."""
+    """Run what `roots` reach, and what is among `belongings`, on meta, unrecorded; all is afterwards as it was."""
     values = values or Values()
     autocast = Autocast(casting)
     with ExitStack() as stack:
-        twins = stack.enter_context(borrowing(roots, training))
+        twins = stack.enter_context(borrowing(roots, training, belongings=belongings))
         stack.enter_context(autocast.honoured())
         stack.enter_context(launches_heard(values.launch))
         stack.enter_context(torch.set_grad_enabled(training))
@@ -132,13 +142,16 @@ def attempt(
     """A function that runs the forward alone on meta, returns its output, and raises what the model raises.
 
     Where made-up values led it into an error, it goes the other way once; if that fails too, the first error counts.
-    With `once` layers that repeat one another are run once, see Note [Layers run once].
+    With `once` layers that repeat one another are run once, see Note [Layers run once]. What the call reaches is looked
+    up once, so nothing else may change it between two runs.
     """
+
+    belongings = functools.cache(lambda: Belongings([call]))
 
     def run(args: tuple[Any, ...], kwargs: dict[str, Any], way: Way = TRUE, once: bool = once) -> Any:
         choices, repeats = Choices(way), Repeats()
         try:
-            with on_meta([call, args, kwargs], training, Values(choices), casting) as twins:
+            with on_meta([args, kwargs], training, Values(choices), casting, belongings()) as twins:
                 if once:
                     repeats.install(twins.holders)
                 return to_call(call, twins, training)(*twins.swap(args), **twins.swap(kwargs))

@@ -90,13 +90,17 @@ def is_users(frame: FrameType) -> bool:
     return (_kind_of(frame.f_code.co_filename) if kind is None else kind) == _USER
 
 
+def users_frame(frame: FrameType | None) -> FrameType | None:
+    """The nearest frame of the user's code, seen from `frame` outwards; None outside of it."""
+    while frame is not None and not is_users(frame):
+        frame = frame.f_back
+    return frame
+
+
 def place_of(frame: FrameType | None) -> tuple[CodeType, int] | None:
     """The call in the user's code, seen from `frame` outwards: two on one line are two places. None outside of it."""
-    while frame is not None:
-        if is_users(frame):
-            return frame.f_code, frame.f_lasti
-        frame = frame.f_back
-    return None
+    found = users_frame(frame)
+    return None if found is None else (found.f_code, found.f_lasti)
 
 
 @contextmanager

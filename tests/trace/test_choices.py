@@ -108,7 +108,7 @@ def test_a_loop_that_no_value_ends_is_given_up_with_a_word_on_what_to_do():
             x = x + 1
         return x
 
-    with pytest.raises(TraceError, match=r"asked 1024 times in one place.*\n.*--trace-device cpu") as error:
+    with pytest.raises(TraceError, match=r"asked 2048 times in one place.*\n.*--trace-device cpu") as error:
         check(step, (floats(3),))
     assert "test_choices.py" in error.value.where
 
