@@ -94,9 +94,13 @@ def _scan_there(work: Work, question: Question) -> tuple[Checked, ...]:
 
 def _away(function: Callable[..., Any], arguments: tuple[Any, ...], limits: Limits) -> Outcome:
     """Call a function in another process: forked from one that has torch, or a new one where nothing can be forked."""
-    if hasattr(os, "fork"):
+    if _can_fork():
         return isolated(function, arguments, limits, (_SCANNER,))
     return _spawned(function, arguments, limits)
+
+
+def _can_fork() -> bool:
+    return hasattr(os, "fork")
 
 
 def _spawned(function: Callable[..., Any], arguments: tuple[Any, ...], limits: Limits) -> Outcome:
