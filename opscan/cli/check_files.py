@@ -61,7 +61,7 @@ def _check_files(arguments: argparse.Namespace) -> int:
         elif checked.outcome == "skipped":
             print(f"skipped   {checked.target}: {checked.text}", flush=True)
         elif checked.outcome == "missed":
-            complain(checked.text if ":" in checked.text else f"{checked.target}: {checked.text}")
+            complain(checked.text)
     print(_summary(counts))
     if counts["missed"]:
         return COULD_NOT_LOOK

@@ -13,7 +13,7 @@ Outcome = Literal["clean", "findings", "skipped", "missed"]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One target: the block to show for findings, or why it was not looked at."""
+    """One target: the block to show for findings, or why it was not looked at (with the place, if it was missed)."""
 
     target: str
     outcome: Outcome

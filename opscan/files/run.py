@@ -81,8 +81,9 @@ def _scanned(work: Work, question: Question) -> tuple[Checked, ...]:
         return outcome.value
     if work.size > 1:
         return tuple(each for single in work.single() for each in _scanned(single, question))
-    target = work.named[0] if work.named else f"{work.file}:{work.classes[0]}"
-    return (Checked(target, "missed" if work.named else "skipped", outcome.ended),)
+    if work.named:
+        return (Checked(work.named[0], "missed", f"{work.named[0]}: {outcome.ended}"),)
+    return (Checked(f"{work.file}:{work.classes[0]}", "skipped", outcome.ended),)
 
 
 def _scan_there(work: Work, question: Question) -> tuple[Checked, ...]:

@@ -63,7 +63,7 @@ class _Scanner:
                 return Checked(target, "missed", str(error)), False
             return Checked(target, "skipped", reason_of(error)), False
         if report.fails():
-            return Checked(target, "findings", render_brief(report)), True
+            return Checked(target, "findings", render_brief(report, self._question.mode)), True
         return Checked(target, "clean"), True
 
     def _scanned(self, target: str) -> Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from packaging.version import Version
 
 from opscan.files import run as run_module
+from opscan.isolation.outcome import Limits
 from tests.conftest import Outcome, run_process
 
 Run = Callable[..., Outcome]
@@ -192,7 +194,9 @@ def test_a_file_that_is_not_there_is_an_error(opscan: Run) -> None:
 def test_the_mode_asked_for_decides(opscan: Run, workplace: Path) -> None:
     file = write(workplace, "net.py", BLOCK)
     assert opscan("check-files", "--strict", file).status == 0
-    assert opscan("check-files", "--strict", "--torch", "1.8.1", file).status == 1
+    outcome = opscan("check-files", "--strict", "--torch", "1.8.1", file)
+    assert outcome.status == 1
+    assert "\n  all of it: opscan check net.py:_Block --torch 1.8.1 --strict\n" in outcome.out
     assert opscan("check-files", "--device", "cpu", file).status == 0
 
 
@@ -237,5 +241,11 @@ def test_where_nothing_can_be_forked_a_process_begins_anew(
     assert outcome.status == 1
     assert "net.py:_Block  (cuda" in outcome.out
     assert "2 models checked, 1 with findings; 1 skipped" in outcome.out
-    outcome = opscan("check-files", "--timeout", "20", write(workplace, "ends.py", ENDS.replace("Clean", "nn.Linear")))
-    assert "skipped   ends.py:Exits: ended its process\n" in outcome.out
+    configured(workplace, '[tool.opscan.targets]\n"ends.py" = ["Exits"]\n')
+    outcome = opscan("check-files", write(workplace, "ends.py", CLEAN, ENDS))
+    assert (outcome.status, outcome.err) == (2, "opscan: ends.py:Exits: ended its process\n")
+
+
+def test_a_process_that_begins_anew_has_its_time() -> None:
+    outcome = run_module._spawned(time.sleep, (60,), Limits(2.0))
+    assert outcome.ended == "timed out after 2 s"

@@ -63,7 +63,7 @@ class Odd(nn.Linear):
         return super().forward(x)
 """
 WRONG = "import torch\n\ntorch.use_deterministic_algorithms = True\n"
-RIGHT = "import torch\n\ntorch.use_deterministic_algorithms(True)\n"
+RIGHT = "import torch\n\nprint(torch.__version__)\n"
 
 
 @dataclass(frozen=True)
