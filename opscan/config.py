@@ -41,6 +41,11 @@ class InputRule:
         """Where it stands, for people."""
         return f"[tool.opscan.inputs] {self.pattern!r} in pyproject.toml"
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the pattern is the name of one target."""
+        return not _is_pattern(self.pattern)
+
     def fits(self, label: str) -> bool:
         """Whether the target is meant: as it was written, and a file also relative to the project."""
         name = label.partition("(")[0].strip()
@@ -136,7 +141,11 @@ def _config(content: dict[str, Any], path: Path) -> Config:
 
 def _most_exact_first(rules: dict[str, Any]) -> list[tuple[str, Any]]:
     """A name before patterns, and among these the longer one."""
-    return sorted(rules.items(), key=lambda item: (any(mark in item[0] for mark in "*?["), -len(item[0])))
+    return sorted(rules.items(), key=lambda item: (_is_pattern(item[0]), -len(item[0])))
+
+
+def _is_pattern(text: str) -> bool:
+    return any(mark in text for mark in "*?[")
 
 
 def _input_rule(pattern: str, value: object, path: Path) -> InputRule:

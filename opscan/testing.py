@@ -30,14 +30,14 @@ def assert_deterministic(
     amp: str | None = None,
     input_grad: bool | None = None,
     rules: str | os.PathLike[str] | Ruleset | None = None,
-    run: bool | None = False,
+    run: bool = False,
     replay: int = 1,
     ignore: Iterable[str] = (),
     fail_on: Iterable[str] | None = None,
 ) -> Report:
     """Fail, with the report as the message, if anything in a model or a step is nondeterministic.
 
-    The arguments are those of `opscan.check`, but for `run`: nothing runs on a device unless it is asked for. `ignore`
+    The arguments are those of `opscan.check`; nothing runs on a device unless `run` or `replay` asks for it. `ignore`
     leaves out findings by rule or op, also by patterns: "OPS102", "aten.index_add*". `fail_on` are the verdicts that
     fail; by default what varies or raises in the mode that `strict` says.
 
@@ -59,7 +59,7 @@ def assert_deterministic(
             amp=amp,
             input_grad=input_grad,
             rules=rules,
-            run=run,
+            run=run or replay > 1,
             replay=replay,
         )
     except OpscanError as error:

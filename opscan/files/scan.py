@@ -50,7 +50,8 @@ class _Scanner:
         for model in defined_models(module, work.classes):
             if model not in seen:
                 target = f"{work.file}:{model.__name__}"
-                checked, was_scanned = self.checked(target, any(r.pattern == target for r in self._config.inputs))
+                is_named = any(each.is_exact and each.fits(target) for each in self._config.inputs)
+                checked, was_scanned = self.checked(target, is_named)
                 seen |= parts_of(model, module) if was_scanned else set()
                 yield checked
 

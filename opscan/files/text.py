@@ -30,11 +30,14 @@ def model_classes(file: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What stands at the top level of a file: classes, and the dotted names that imports bind."""
+    """What stands at the top level of a file: classes and the dotted names that imports bind, each with all it may be.
+
+    A name may be bound several times, as in try and except.
+    """
 
     file: Path
-    classes: Mapping[str, ast.ClassDef]
-    imports: Mapping[str, str]
+    classes: Mapping[str, list[ast.ClassDef]]
+    imports: Mapping[str, list[str]]
     assigned: frozenset[str]
 
 
@@ -52,7 +55,7 @@ class _Reader:
             return False
         self.asked.add((source.file, name))
         try:
-            return any(self._may_be(source, base) for base in source.classes[name].bases)
+            return any(self._may_be(source, base) for each in source.classes[name] for base in each.bases)
         finally:
             self.asked.discard((source.file, name))
 
@@ -64,11 +67,12 @@ class _Reader:
             return True
         if parts[0] in source.assigned:
             return True
+        imports = source.imports.get(parts[0], ())
+        if any(self._imported_may_be(source, (*each.split("."), *parts[1:])) for each in imports):
+            return True
         if len(parts) == 1 and parts[0] in source.classes:
             return self.may_be_module(source, parts[0])
-        if parts[0] in source.imports:
-            return self._imported_may_be(source, (*source.imports[parts[0]].split("."), *parts[1:]))
-        return not hasattr(builtins, parts[0])
+        return not imports and not hasattr(builtins, parts[0])
 
     def _imported_may_be(self, source: _Source, parts: tuple[str, ...]) -> bool:
         if parts[0] == "torch":
@@ -83,16 +87,16 @@ class _Reader:
 
     def _there(self, home: _Source, name: str) -> bool:
         """Whether what a file of the project's calls `name` may be a module."""
-        if name in home.classes:
-            return self.may_be_module(home, name)
+        if name in home.classes and self.may_be_module(home, name):
+            return True
         if name in home.imports:
             return (home.file, name) not in self.asked and self._followed(home, name)
-        return True
+        return name not in home.classes
 
     def _followed(self, home: _Source, name: str) -> bool:
         self.asked.add((home.file, name))
         try:
-            return self._imported_may_be(home, tuple(home.imports[name].split(".")))
+            return any(self._imported_may_be(home, tuple(each.split("."))) for each in home.imports[name])
         finally:
             self.asked.discard((home.file, name))
 
@@ -102,7 +106,8 @@ class _Reader:
         folders: Iterable[Path] = (importer.parents[dots - 1],) if 0 < dots <= len(importer.parents) else self.roots
         for folder in folders:
             place = folder.joinpath(*module[dots:])
-            for file in (place.with_suffix(".py"), place / "__init__.py"):
+            itself = (place.with_suffix(".py"),) if module[dots:] else ()  # `from . import name` means the package
+            for file in (place / "__init__.py", *itself):
                 if file not in self.files:
                     self.files[file] = _read_or_none(file)
                 if (found := self.files[file]) is not None:
@@ -126,20 +131,20 @@ def _read_or_none(file: Path) -> _Source | None:
 
 
 def _parsed(text: bytes, file: Path) -> _Source:
-    classes: dict[str, ast.ClassDef] = {}
-    imports: dict[str, str] = {}
+    classes: dict[str, list[ast.ClassDef]] = {}
+    imports: dict[str, list[str]] = {}
     assigned: set[str] = set()
     for node in _top_level(ast.parse(text).body):
         if isinstance(node, ast.ClassDef):
-            classes[node.name] = node
+            classes.setdefault(node.name, []).append(node)
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                imports[alias.asname or alias.name.partition(".")[0]] = (
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
+                top = alias.name.partition(".")[0]
+                imports.setdefault(alias.asname or top, []).append(alias.name if alias.asname else top)
         elif isinstance(node, ast.ImportFrom):
             home = "." * node.level + (f"{node.module}." if node.module else "")
-            imports.update({alias.asname or alias.name: f"{home}{alias.name}" for alias in node.names})
+            for alias in node.names:
+                imports.setdefault(alias.asname or alias.name, []).append(f"{home}{alias.name}")
         elif isinstance(node, ast.Assign):
             assigned.update(target.id for target in node.targets if isinstance(target, ast.Name))
     return _Source(file.resolve(), classes, imports, frozenset(assigned))

@@ -168,6 +168,8 @@ def test_inputs_of_the_project_are_used_and_name_their_target(opscan: Run, workp
     outcome = opscan("check-files", file)
     assert (outcome.status, outcome.out) == (2, "0 models checked, 0 with findings; 1 not looked at\n")
     assert "not the shape it is for" in outcome.err
+    configured(workplace, '[tool.opscan.inputs]\n"src/*:Odd" = ["2x2"]\n')
+    assert opscan("check-files", file).status == 0
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ PROJECT = {
     "pkg/round.py": "from pkg.circle import A\nclass B(A): ...\n",
     "pkg/again.py": "from pkg.again import Mine\nclass Net(Mine): ...\n",
     "pkg/broken.py": "class Net(:\n",
+    "pkg.py": "class Root: ...\n",
     "neighbour.py": "import torch.nn as tnn\nclass Near(tnn.Module): ...\nclass Far(dict): ...\n",
 }
 CASES = [
@@ -39,6 +40,15 @@ CASES = [
     pytest.param("import torch\nclass A(torch.autograd.Function): ...", [], id="an autograd function"),
     pytest.param("import torch\nclass A(torch.jit.ScriptModule): ...", ["A"], id="a scripted module"),
     pytest.param("class A(A): ...", [], id="its own base"),
+    pytest.param(
+        "try:\n  from torch.nn import Module as B\nexcept E:\n  from abc import ABC as B\nclass A(B): ...",
+        ["A"],
+        id="one of two imports",
+    ),
+    pytest.param(
+        "import torch\nif x:\n  class A(torch.nn.Module): ...\nelse:\n  class A: ...", ["A"], id="one of two classes"
+    ),
+    pytest.param("from abc import ABC\nclass ABC(ABC): ...\nclass A(ABC): ...", [], id="a name bound twice"),
     pytest.param("def f():\n  from torch import nn\n  class A(nn.Module): ...", [], id="inside a function"),
     pytest.param("from pkg.base import Base, Plain\nclass A(Base): ...\nclass B(Plain): ...", ["A"], id="a module's"),
     pytest.param("from pkg import Root\nclass A(Root): ...", ["A"], id="through a package"),
@@ -69,10 +79,10 @@ def test_classes_that_may_be_models(text: str, found: list[str], project: Path) 
 
 def test_relative_imports_begin_at_the_file(project: Path) -> None:
     (project / "pkg" / "net.py").write_text(
-        "from .base import Base, Plain\nfrom . import base\n"
+        "from .base import Base, Plain\nfrom . import base, Root\nclass E(Root): ...\n"
         "class A(Base): ...\nclass B(Plain): ...\nclass C(base.Base): ...\nclass D(base.Plain): ...\n"
     )
-    assert model_classes(Path("pkg/net.py")) == ("A", "C")
+    assert model_classes(Path("pkg/net.py")) == ("E", "A", "C")
 
 
 @pytest.mark.parametrize("text", [b"class A(:\n", b"class A: x = '\0'\n", b"\xffclass A: ...\n"])

@@ -124,7 +124,8 @@ def test_asserted():
     images = (torch.rand(2, 3, 8, 8),)
     assert assert_deterministic(Plain(), images).forward_ops
     assert_deterministic(Pads(), images, strict=True)
-    assert_deterministic(Pads(), images, device="cpu")
+    assert assert_deterministic(Pads(), images, device="cpu").run is None
+    assert assert_deterministic(Pads(), images, device="cpu", replay=2).run.replays == 2
     assert_deterministic(Pads(), images, mode="eval")
     assert_deterministic(Pads(), images, fail_on=("raises",))
     assert_deterministic(Pads(), images, ignore=("OPS102",))
@@ -189,6 +190,13 @@ def test_eval_stays_eval(evaluated):
     assert not evaluated(torch.rand(2, 3, 8, 8)).isnan()
 
 @pytest.mark.opscan
+def test_weights_that_are_loaded_are_not_uninitialized(plain, tmp_path):
+    torch.save(plain.state_dict(), tmp_path / "weights")
+    other = Plain()
+    other.load_state_dict(torch.load(tmp_path / "weights"))
+    assert torch.equal(other.conv.weight, plain.conv.weight)
+
+@pytest.mark.opscan
 def test_skips():
     pytest.skip("for a reason")
 
@@ -199,7 +207,7 @@ def test_unmarked(pads):
 
 def test_a_marked_test_is_the_test_it_was(project: pytest.Pytester) -> None:
     """It runs once with real values, fixtures and mode, its assertions count, and what it is lent stays as it was."""
-    run(project, PASSING).assert_outcomes(passed=9, xfailed=1, skipped=1)
+    run(project, PASSING).assert_outcomes(passed=10, xfailed=1, skipped=1)
 
 
 def test_it_works_under_xdist_and_can_be_left_out(project: pytest.Pytester) -> None:
