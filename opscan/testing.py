@@ -38,7 +38,7 @@ def assert_deterministic(
     """Fail, with the report as the message, if anything in a model or a step is nondeterministic.
 
     The arguments are those of `opscan.check`; nothing runs on a device unless `run` or `replay` asks for it. `ignore`
-    leaves out findings by rule or op, also by patterns: "OPS102", "aten.index_add*". `fail_on` are the verdicts that
+    leaves out findings by rule or op, also by patterns: "OPS102", "aten.cumsum*". `fail_on` are the verdicts that
     fail; by default what varies or raises in the mode that `strict` says.
 
     Returns the report, without what was ignored. Raises AssertionError, OpscanError when it cannot look, and ValueError
