@@ -127,6 +127,7 @@ def _config(content: dict[str, Any], path: Path) -> Config:
     rows = table.take("rule", list, required=False)
     inputs = table.take("inputs", dict, required=False)
     targets = table.take("targets", dict, required=False)
+    table.take("lint", dict, required=False)  # `opscan lint` reads it, without what this file imports
     table.done()
     for folder in folders:
         if not folder.is_dir():

@@ -243,7 +243,7 @@ def test_where_nothing_can_be_forked_a_process_begins_anew(
     assert outcome.status == 1
     assert "net.py:_Block  (cuda" in outcome.out
     assert "2 models checked, 1 with findings; 1 skipped" in outcome.out
-    configured(workplace, '[tool.opscan.targets]\n"ends.py" = ["Exits"]\n')
+    configured(workplace, '[tool.opscan.lint]\nselect = []\n[tool.opscan.targets]\n"ends.py" = ["Exits"]\n')
     outcome = opscan("check-files", write(workplace, "ends.py", CLEAN, ENDS))
     assert (outcome.status, outcome.err) == (2, "opscan: ends.py:Exits: ended its process\n")
 
