@@ -131,7 +131,7 @@ _WRITTEN = [each.name for each in KernelTarget._schema.arguments].index("written
 _OVERWRITING = {
     "copy_", "fill_", "zero_", "eye_", "uniform_", "normal_", "log_normal_", "bernoulli_", "random_", "exponential_",
     "cauchy_", "geometric_", "index_put_", "_index_put_impl_", "index_copy_", "index_fill_", "scatter_",
-    "masked_fill_", "masked_scatter_",
+    "masked_fill_", "masked_scatter_", "set_",
 }  # fmt: skip
 
 

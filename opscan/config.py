@@ -1,8 +1,13 @@
-"""The `[tool.opscan]` table of the nearest pyproject.toml: further rules, as folders or as rows, and inputs.
+"""The `[tool.opscan]` table of the nearest pyproject.toml: further rules, as folders or as rows, inputs, and targets.
 
 [tool.opscan.inputs]                    # by target, or by a pattern of targets; the first that fits counts
 "mymodel:CNN_v2" = ["2x3x32x32"]        # words of --input
 "src/*.py:*" = "mymodel:make_batch"     # a function, as for --inputs
+
+[tool.opscan.targets]                   # by file, or by a pattern of files: what `opscan check-files` checks for them
+"src/net.py" = ["Net(num_classes=10)"]  # names in the file, with constructor arguments if need be
+"src/layers/*.py" = ["src/net.py:Net"]  # a target elsewhere
+"tests/*" = []                          # nothing
 """
 
 from __future__ import annotations
@@ -36,6 +41,11 @@ class InputRule:
         """Where it stands, for people."""
         return f"[tool.opscan.inputs] {self.pattern!r} in pyproject.toml"
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the pattern is the name of one target."""
+        return not _is_pattern(self.pattern)
+
     def fits(self, label: str) -> bool:
         """Whether the target is meant: as it was written, and a file also relative to the project."""
         name = label.partition("(")[0].strip()
@@ -45,12 +55,38 @@ class InputRule:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetRule:
+    """What is checked for the files that a pattern fits; patterns and files are relative to the folder `root`."""
+
+    pattern: str
+    targets: tuple[str, ...]
+    root: Path = Path()
+
+    def fits(self, file: Path) -> bool:
+        """Whether the file is meant."""
+        return fnmatch.fnmatchcase(Path(os.path.relpath(file, self.root)).as_posix(), self.pattern)
+
+    def targets_for(self, file: str) -> tuple[str, ...]:
+        """The targets as `opscan check` takes them: names stand in the file itself, paths begin at the project."""
+        return tuple(self._target(each, file) for each in self.targets)
+
+    def _target(self, written: str, file: str) -> str:
+        name, bracket, arguments = written.partition("(")
+        path, colon, rest = name.rpartition(":")
+        if not colon:
+            return f"{file}:{written}"
+        home = os.path.relpath(self.root / path) if path.endswith(".py") else path
+        return f"{home}:{rest}{bracket}{arguments}"
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """What a project says: folders of rules, rows written in the table itself, and inputs of its targets."""
+    """What a project says: folders of rules, rows written in the table itself, inputs of its targets, and targets."""
 
     folders: tuple[Path, ...] = ()
     rows: tuple[Rule, ...] = ()
     inputs: tuple[InputRule, ...] = ()
+    targets: tuple[TargetRule, ...] = ()
 
     def ruleset(self, *folders: Path) -> Ruleset:
         """The shipped rules, the project's, and those of further folders. Raises RulesError when one is not valid."""
@@ -90,6 +126,8 @@ def _config(content: dict[str, Any], path: Path) -> Config:
     folders = tuple(path.parent / folder for folder in table.texts("rules"))
     rows = table.take("rule", list, required=False)
     inputs = table.take("inputs", dict, required=False)
+    targets = table.take("targets", dict, required=False)
+    table.take("lint", dict, required=False)  # `opscan lint` reads it, without what this file imports
     table.done()
     for folder in folders:
         if not folder.is_dir():
@@ -98,12 +136,17 @@ def _config(content: dict[str, Any], path: Path) -> Config:
         folders,
         tuple(rules_of({"rule": rows}, "pyproject.toml")) if rows else (),
         tuple(_input_rule(pattern, value, path) for pattern, value in _most_exact_first(inputs)),
+        tuple(_target_rule(pattern, value, path) for pattern, value in _most_exact_first(targets)),
     )
 
 
-def _most_exact_first(inputs: dict[str, Any]) -> list[tuple[str, Any]]:
-    """A target's own name before patterns, and among these the longer one."""
-    return sorted(inputs.items(), key=lambda item: (any(mark in item[0] for mark in "*?["), -len(item[0])))
+def _most_exact_first(rules: dict[str, Any]) -> list[tuple[str, Any]]:
+    """A name before patterns, and among these the longer one."""
+    return sorted(rules.items(), key=lambda item: (_is_pattern(item[0]), -len(item[0])))
+
+
+def _is_pattern(text: str) -> bool:
+    return any(mark in text for mark in "*?[")
 
 
 def _input_rule(pattern: str, value: object, path: Path) -> InputRule:
@@ -116,3 +159,13 @@ def _input_rule(pattern: str, value: object, path: Path) -> InputRule:
     if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
         raise ConfigError(f"the inputs are {value!r}", place, hint)
     return InputRule(pattern, words=tuple(value), root=path.parent)
+
+
+def _target_rule(pattern: str, value: object, path: Path) -> TargetRule:
+    place = f"{path} [tool.opscan.targets] {pattern!r}"
+    if ":" in pattern:
+        raise ConfigError("the key is no file", place, 'Write "src/net.py", or a pattern such as "src/*.py".')
+    if not isinstance(value, list) or not all(isinstance(word, str) and word.strip() for word in value):
+        hint = 'Write a list of names in the file or of targets, ["Net(num_classes=10)", "src/net.py:Net"], or [].'
+        raise ConfigError(f"the targets are {value!r}", place, hint)
+    return TargetRule(pattern, tuple(value), path.parent)

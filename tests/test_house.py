@@ -32,6 +32,7 @@ ROOMS = [
     {"reporting"},
     {"scan", "cases"},
     {"calibrate", "sweeps"},
+    {"files"},
     {"cli"},
 ]
 """Lower rooms first: a file imports from its own room's level or below."""
