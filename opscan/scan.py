@@ -20,13 +20,13 @@ from opscan.observe.step import Step, memory_needed, observe
 from opscan.report.report import Report
 from opscan.reporting import informed, make_report
 from opscan.rules.load import Ruleset, load_rules
+from opscan.solving.slots import names_of
+from opscan.steps.find import find_inputs
+from opscan.steps.fit import fit
+from opscan.steps.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
+from opscan.steps.settle import Settled, settle
 from opscan.target.build import Target, build_target, make_model, target_from_object
-from opscan.target.find import find_inputs
-from opscan.target.fit import fit
 from opscan.target.inputs import Inputs, inputs_from_object
-from opscan.target.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
-from opscan.target.settle import Settled, settle
-from opscan.target.slots import names_of
 from opscan.trace.autocast import Casting, on_target
 from opscan.trace.driver import Mode, attempt, constructing, on_meta, trace_target
 from opscan.trace.graph import Trace

@@ -25,6 +25,8 @@ ROOMS = [
     {"environment", "finding", "config"},
     {"audit", "settings"},
     {"target", "trace"},
+    {"solving"},
+    {"steps"},
     {"distinct", "cost"},
     {"arguments"},
     {"match", "observe"},

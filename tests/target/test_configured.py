@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from opscan.errors import InputError
+from opscan.solving.forms import form
+from opscan.solving.slots import Slot
+from opscan.solving.solve import solve_inputs
+from opscan.solving.tokens import _holding
+from opscan.solving.trials import Trial
 from opscan.target.build import target_from_object
 from opscan.target.configs import configs_of, number, numbers
-from opscan.target.forms import form
 from opscan.target.inputs import Inputs, make_inputs, parse_input
 from opscan.target.missing import missing_arguments
-from opscan.target.slots import Slot
-from opscan.target.solve import solve_inputs
-from opscan.target.tokens import _holding
-from opscan.target.trials import Trial
 from opscan.trace.driver import attempt
 
 from . import configured

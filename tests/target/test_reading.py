@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from opscan.target.batch import Batch, reading_of_annotation
-from opscan.target.reading import WHOLE, read_parameter
+from opscan.steps.batch import Batch, reading_of_annotation
+from opscan.steps.reading import WHOLE, read_parameter
 
 
 def unpacked(batch):

@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from opscan.errors import InputError, TraceError
+from opscan.solving.clues import mismatch_in, nearer_sizes
+from opscan.solving.solve import solve_inputs
 from opscan.target.build import Target, target_from_object
-from opscan.target.clues import mismatch_in, nearer_sizes
 from opscan.target.inputs import Inputs, make_inputs, parse_input
-from opscan.target.solve import solve_inputs
 from opscan.trace.driver import attempt
 
 from . import zoo

@@ -12,10 +12,10 @@ import opscan
 from opscan.environment import make_environment
 from opscan.errors import InputError
 from opscan.scan import scan_target
-from opscan.target.beside import model_named_by
+from opscan.steps.beside import model_named_by
+from opscan.steps.find import find_inputs
+from opscan.steps.settle import settle
 from opscan.target.build import build_target, make_model
-from opscan.target.find import find_inputs
-from opscan.target.settle import settle
 from opscan.trace.driver import attempt, constructing, trace_target
 from tests.target import steps
 

@@ -6,8 +6,8 @@ import pytest
 
 from opscan.environment import make_environment
 from opscan.scan import scan_target
+from opscan.solving.solve import solve_inputs
 from opscan.target.build import build_target
-from opscan.target.solve import solve_inputs
 from opscan.trace.driver import attempt, constructing
 
 pytest.importorskip("transformers")

@@ -16,8 +16,8 @@ from types import FrameType
 import torch
 from torch import nn
 
-from opscan.target.forms import BATCH, Form
-from opscan.target.layers import layer_forms
+from opscan.solving.forms import BATCH, Form
+from opscan.solving.layers import layer_forms
 
 _NEAR = 0.15
 Mismatch = tuple[tuple[int, int], ...]

@@ -24,9 +24,10 @@ from torch import nn
 from opscan.blame import one_line, user_line
 from opscan.config import InputRule
 from opscan.errors import InputError
+from opscan.steps.keras import keras_batch, keras_inputs
 from opscan.target.build import Target
 from opscan.target.inputs import Inputs, call_batch_maker, make_inputs, parse_input, shown_shape
-from opscan.target.keras import is_keras, keras_batch, keras_inputs
+from opscan.target.keras import is_keras
 
 OWN_NAME = "opscan_inputs"
 

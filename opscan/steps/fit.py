@@ -14,10 +14,10 @@ from itertools import chain, islice
 from typing import Protocol
 
 from opscan.errors import InputError
+from opscan.solving.solve import EarlyError
+from opscan.steps.settle import Settled
 from opscan.target.build import Target
 from opscan.target.inputs import Inputs
-from opscan.target.settle import Settled
-from opscan.target.solve import EarlyError
 
 _MOST_OTHERS = 4
 _MOST_MENDED = 8

@@ -11,15 +11,15 @@ from torch import nn
 from opscan.blame import one_line, user_line
 from opscan.config import InputRule
 from opscan.errors import InputError, OpscanError
-from opscan.target.batch import Batch
+from opscan.solving.solve import solve_inputs
+from opscan.steps.batch import Batch
+from opscan.steps.offers import Offer, offers_of
+from opscan.steps.settle import Settled
+from opscan.steps.shown import shown_inputs
+from opscan.steps.step import TrainingStep, batch_of
+from opscan.steps.stepping import Attempting, Stepping, solve_step
 from opscan.target.inputs import Inputs
-from opscan.target.offers import Offer, offers_of
 from opscan.target.roles import Argument, roles_of
-from opscan.target.settle import Settled
-from opscan.target.shown import shown_inputs
-from opscan.target.solve import solve_inputs
-from opscan.target.step import TrainingStep, batch_of
-from opscan.target.stepping import Attempting, Stepping, solve_step
 
 
 def find_inputs(

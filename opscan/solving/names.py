@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from opscan.target.forms import Form, form
-from opscan.target.hints import Hints
-from opscan.target.layers import LayerForm
+from opscan.solving.forms import Form, form
+from opscan.solving.hints import Hints
+from opscan.solving.layers import LayerForm
 
 _NO_HINTS = Hints()
 _EDGES = 16

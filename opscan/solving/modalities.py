@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
+from opscan.solving.forms import BATCH, Form
 from opscan.target.configs import Configs, number, numbers
-from opscan.target.forms import BATCH, Form
 
 _TEXT, _DECODER, _IMAGE, _SOUND = "text language llm", "decoder text generator", "vision image backbone", "audio speech"
 _GRIDS = r"(\w+_)?grid_(thw|hws?)|spatial_shapes|tgt_sizes|pixel_position_ids"

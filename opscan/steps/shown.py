@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from opscan.solving.slots import names_of
+from opscan.solving.solve import Attempt
 from opscan.target.build import Target
 from opscan.target.docs.evaluate import real
 from opscan.target.docs.examples import Call
 from opscan.target.inputs import Inputs, InputSpec, flag, make_inputs
-from opscan.target.slots import names_of
-from opscan.target.solve import Attempt
 
 _BATCH = 2
 

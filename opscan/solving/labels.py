@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-from opscan.target.forms import BATCH, Form
-from opscan.target.trials import Trial, all_forms
+from opscan.solving.forms import BATCH, Form
+from opscan.solving.trials import Trial, all_forms
 
 _LABELS = re.compile(r"(?!input_)(\w+_)?(labels?|targets?)|(start|end)_positions|return_loss|future_values")
 _MOST_FORMS = 5

@@ -14,9 +14,9 @@ from torch import nn
 
 from opscan.blame import one_line, user_line
 from opscan.errors import InputError
+from opscan.solving.slots import Slots
 from opscan.target.build import Target
 from opscan.target.inputs import InputSpec, flag
-from opscan.target.slots import Slots
 
 _SHOWN_ERRORS = 3
 _TORCH = Path(torch.__file__).parent

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from opscan.target.clues import dimensions_wanted, mismatch_in, named_sizes, nearer_sizes, refused_by
+from opscan.solving.clues import dimensions_wanted, mismatch_in, named_sizes, nearer_sizes, refused_by
+from opscan.solving.forms import AXES, BATCH, SMALLEST_IMAGE
+from opscan.solving.tokens import kinds_of_tokens, with_tokens
+from opscan.solving.trials import Plan, Trial, all_forms
 from opscan.target.configs import number
-from opscan.target.forms import AXES, BATCH, SMALLEST_IMAGE
 from opscan.target.missing import frames_of, missing_arguments, texts_of
-from opscan.target.tokens import kinds_of_tokens, with_tokens
-from opscan.target.trials import Plan, Trial, all_forms
 
 _CHOICES = 4
 _WIDEST = 1 << 20  # features

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from opscan.target.forms import Form, form
+from opscan.solving.forms import Form, form
 
 _Reader = Callable[[Any], list[str]]
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import torch
 
+from opscan.solving.forms import BATCH, Form
+from opscan.solving.trials import Trial
 from opscan.target.configs import number
-from opscan.target.forms import BATCH, Form
 from opscan.target.missing import frames_of
-from opscan.target.trials import Trial
 
 _MISMATCH = re.compile(r"(\w+) (?:features|embeddings)? ?and .*tokens? do(?:es)? not match\D*(\d+)\D+(\d+)", re.I)
 _TEXT = 16  # tokens of text after those of the image

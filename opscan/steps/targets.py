@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from opscan.target.found import Found
+from opscan.steps.found import Found
 from opscan.target.inputs import InputSpec
 
 

@@ -6,13 +6,13 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from opscan.target.clues import Mismatch
-from opscan.target.forms import Form, axes_of, sizes_of
-from opscan.target.hints import Hints
+from opscan.solving.clues import Mismatch
+from opscan.solving.forms import Form, axes_of, sizes_of
+from opscan.solving.hints import Hints
+from opscan.solving.modalities import config_forms
+from opscan.solving.names import parameter_forms, special_forms
+from opscan.solving.slots import Slot, Slots
 from opscan.target.inputs import InputSpec
-from opscan.target.modalities import config_forms
-from opscan.target.names import parameter_forms, special_forms
-from opscan.target.slots import Slot, Slots
 
 _PASSES = (
     (0, 1),

@@ -16,14 +16,15 @@ import torch
 from torch import nn
 
 from opscan.errors import InputError
-from opscan.target.beside import criterion_for, model_named_by, optimizer_for
+from opscan.steps.beside import criterion_for, model_named_by, optimizer_for
+from opscan.steps.keras import KerasStep, has_loss, is_built, keras_batch, keras_inputs, wants_classes
+from opscan.steps.lightning import LightningStep, has_forward, has_step
+from opscan.steps.step import Criterion, TrainingStep, batch_of
+from opscan.steps.stepping import Stepping
 from opscan.target.build import Target
 from opscan.target.inputs import Inputs
-from opscan.target.keras import KerasStep, has_loss, is_built, is_keras, keras_batch, keras_inputs, wants_classes
-from opscan.target.lightning import LightningStep, has_forward, has_step
+from opscan.target.keras import is_keras
 from opscan.target.roles import Argument, roles_of
-from opscan.target.step import Criterion, TrainingStep, batch_of
-from opscan.target.stepping import Stepping
 
 MakeModel = Callable[[object, str], Target]
 """Builds a model from a class, a factory or an instance that was found under a name."""

@@ -9,11 +9,11 @@ from itertools import islice
 import torch
 from torch import nn
 
+from opscan.solving.forms import BATCH, Form
+from opscan.solving.layers import LayerForm, model_forms, starts_with_linear
+from opscan.solving.modalities import image_size
 from opscan.target.build import Target
 from opscan.target.configs import Configs, configs_of
-from opscan.target.forms import BATCH, Form
-from opscan.target.layers import LayerForm, model_forms, starts_with_linear
-from opscan.target.modalities import image_size
 
 _IMAGE_SIZES = ("image_size", "img_size", "input_size")
 _CHANNELS = ("num_channels", "in_channels", "in_chans", "channels")

@@ -19,15 +19,15 @@ from typing import Any
 from torch import nn
 
 from opscan.errors import InputError, OpscanError
-from opscan.target.batch import Batch, Leaf
+from opscan.solving.failure import failure_of
+from opscan.solving.slots import given_by_name, names_of
+from opscan.solving.solve import Attempt, solve_inputs
+from opscan.steps.batch import Batch, Leaf
+from opscan.steps.found import Found, all_shown, found_target, line_for, renamed
+from opscan.steps.step import Criterion, TrainingStep
+from opscan.steps.targets import target_choices
 from opscan.target.build import Target
-from opscan.target.failure import failure_of
-from opscan.target.found import Found, all_shown, found_target, line_for, renamed
 from opscan.target.inputs import Inputs, InputSpec, make_inputs, shown_shape
-from opscan.target.slots import given_by_name, names_of
-from opscan.target.solve import Attempt, solve_inputs
-from opscan.target.step import Criterion, TrainingStep
-from opscan.target.targets import target_choices
 
 Attempting = Callable[[Callable[..., Any]], Attempt]
 """Makes the function that runs a call on meta."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from opscan.target.step import TrainingStep
+from opscan.steps.step import TrainingStep
 
 _HOMES = {"lightning", "pytorch_lightning"}
 _BEFORE = ("configure_model", "on_fit_start", "on_train_start", "on_train_epoch_start")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from opscan.target.reading import Kind, Part, Reading
+from opscan.steps.reading import Kind, Part, Reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from opscan.target.batch import Batch, reading_of_annotation
-from opscan.target.reading import WHOLE, Reading, read_parameter
+from opscan.steps.batch import Batch, reading_of_annotation
+from opscan.steps.reading import WHOLE, Reading, read_parameter
 from opscan.target.roles import Argument
 
 

@@ -21,15 +21,15 @@ from dataclasses import dataclass, field
 import torch
 
 from opscan.errors import InputError, OpscanError
+from opscan.solving.failure import Failure, failure_of, fatal_among, unsolved
+from opscan.solving.hints import hints_for
+from opscan.solving.labels import has_loss, label_names, labelled, may_have_loss
+from opscan.solving.mended import next_trials
+from opscan.solving.slots import Slot, given_by_name, names_of, optional_of, ways_to_call
+from opscan.solving.trials import Trial, all_forms, first_trials
 from opscan.target.build import Target
 from opscan.target.entries import mendings
-from opscan.target.failure import Failure, failure_of, fatal_among, unsolved
-from opscan.target.hints import hints_for
 from opscan.target.inputs import Inputs, InputSpec, flag, make_inputs, shown_shape
-from opscan.target.labels import has_loss, label_names, labelled, may_have_loss
-from opscan.target.mended import next_trials
-from opscan.target.slots import Slot, given_by_name, names_of, optional_of, ways_to_call
-from opscan.target.trials import Trial, all_forms, first_trials
 
 Attempt = Callable[[tuple[object, ...], dict[str, object]], object]
 
