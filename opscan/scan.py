@@ -87,13 +87,11 @@ def check(
         raise ValueError(f"trace_device must be one of {', '.join(TRACE_DEVICES)}, not {trace_device!r}")
     environment = make_environment(device, torch_version, strict, amp)
     plan = plan_run(environment, run, replay, replay_ops)
-    rebuild = None
+    rebuild: Callable[[], Target] | None = None
     judged_by = rules if isinstance(rules, Ruleset) else load_rules(*([Path(rules)] if rules is not None else []))
     started = time.perf_counter()
     if isinstance(target, str):
-        with on_target(environment.device):
-            built = build_target(target, {}, partial(constructing, environment.device))
-        rebuild = partial(build_target, target, {})
+        built, rebuild = build_named(target, environment)
     else:
         built = target_from_object(target)
     given = None if inputs is None else inputs_from_object(inputs)
@@ -111,6 +109,18 @@ def check(
         rebuild=rebuild,
         started=started,
     )
+
+
+def build_named(
+    target: str, environment: Environment, init: Mapping[str, object] | None = None
+) -> tuple[Target, Callable[[], Target]]:
+    """Build what a user names, on meta and as if the environment's device were here; and what builds it for real.
+
+    `init` holds constructor arguments. Raises TargetError.
+    """
+    with on_target(environment.device):
+        built = build_target(target, init, partial(constructing, environment.device))
+    return built, partial(build_target, target, init)
 
 
 def scan_target(

@@ -158,18 +158,14 @@ def _check_one(
     from opscan.progress import progress
 
     with contextlib.redirect_stdout(sys.stderr), progress(target):
-        from opscan.scan import scan_target
-        from opscan.target.build import build_target
+        from opscan.scan import build_named, scan_target
         from opscan.target.inputs import call_batch_maker, make_inputs, parse_init, parse_input
-        from opscan.trace.autocast import on_target
-        from opscan.trace.driver import constructing
 
         started = time.perf_counter()
         gc.freeze()  # what was imported stays: collecting cycles need not look through it
         init = parse_init(arguments.init)
         specs = [parse_input(word) for word in arguments.input]
-        with on_target(environment.device):
-            built = build_target(target, init, partial(constructing, environment.device))
+        built, rebuild = build_named(target, environment, init)
         inputs = call_batch_maker(arguments.inputs) if arguments.inputs else make_inputs(specs) if specs else None
         return scan_target(
             built,
@@ -182,7 +178,7 @@ def _check_one(
             plan=plan,
             configured=config.inputs,
             trace_device=arguments.trace_device,
-            rebuild=partial(build_target, target, init),
+            rebuild=rebuild,
             started=started,
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from opscan.config import Config, find_config
@@ -13,13 +12,10 @@ from opscan.files.models import defined_models, parts_of
 from opscan.report.brief import render_brief
 from opscan.report.report import Report
 from opscan.rules.load import Ruleset
-from opscan.scan import scan_target
+from opscan.scan import build_named, scan_target
 from opscan.sweeps.reason import reason_of
-from opscan.target.build import build_target
 from opscan.target.load import load_module
 from opscan.target.spec import TargetSpec
-from opscan.trace.autocast import on_target
-from opscan.trace.driver import constructing
 
 
 def scan_work(work: Work, question: Question) -> tuple[Checked, ...]:
@@ -69,8 +65,7 @@ class _Scanner:
 
     def _scanned(self, target: str) -> Report:
         environment = self._question.environment
-        with on_target(environment.device):
-            built = build_target(target, {}, partial(constructing, environment.device))
+        built, rebuild = build_named(target, environment)
         return scan_target(
             built,
             None,
@@ -78,5 +73,5 @@ class _Scanner:
             mode=self._question.mode,
             rules=self._rules,
             configured=self._config.inputs,
-            rebuild=partial(build_target, target, {}),
+            rebuild=rebuild,
         )

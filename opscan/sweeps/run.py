@@ -125,8 +125,11 @@ class _Scan:
 
 def _common_key(settings: Settings) -> dict[str, Any]:
     """What every row depends on besides its own code: opscan and its rules, torch, the question, and the limits."""
-    rules = find_config(Path.cwd()).ruleset(*map(Path, settings.rules))
+    config = find_config(Path.cwd())
+    rules = config.ruleset(*map(Path, settings.rules))
+    inputs = [repr(each) for each in config.inputs]
     return {
+        **({"inputs": inputs} if inputs else {}),
         "opscan": __version__,
         "rules": hashlib.sha256(repr(rules.rules).encode()).hexdigest()[:16],
         "torch": metadata.version("torch"),

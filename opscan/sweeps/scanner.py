@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from opscan.rules.load import load_rules
-from opscan.scan import check
+from opscan.scan import build_named, scan_target
 
-__all__ = ["check"]
+__all__ = ["build_named", "scan_target"]
 
 load_rules()  # it keeps them

@@ -51,19 +51,19 @@ def scan_row(listed: Listed, settings: Settings) -> Row:
     """Scan one target right here. Raises what scanning raises, and MemoryError if that was for want of memory."""
     from opscan.config import find_config
     from opscan.sweeps.row import row_of
-    from opscan.sweeps.scanner import check
+    from opscan.sweeps.scanner import build_named, scan_target
 
-    rules = find_config(Path.cwd()).ruleset(*map(Path, settings.rules))
-    wanted = settings.environment
+    config = find_config(Path.cwd())
     try:
-        report = check(
-            listed.target,
-            device=wanted.device,
-            torch_version=str(wanted.torch),
-            strict=wanted.strict,
-            mode=settings.mode,
-            rules=rules,
-            run=False,
+        built, rebuild = build_named(listed.target, settings.environment)
+        report = scan_target(
+            built,
+            None,
+            settings.environment,
+            mode="train" if settings.mode == "train" else "eval",
+            rules=config.ruleset(*map(Path, settings.rules)),
+            configured=config.inputs,
+            rebuild=rebuild,
         )
     except OpscanError as error:
         if is_out_of_memory(error):

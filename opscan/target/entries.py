@@ -9,6 +9,7 @@ a line read an entry that is None, or that is not there    a value that goes by 
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import re
 import textwrap
@@ -27,7 +28,7 @@ from opscan.target.wellknown import UNKNOWN, well_known
 _NEAR = 3  # frames, from where it failed outwards
 _HEADS = "num_attention_heads num_heads n_heads n_head encoder_attention_heads"
 _MEDIA = ("image", "video", "audio")
-_WHATEVER: dict[str, object] = {"int": 1, "float": 1.0, "bool": True}
+_WHATEVER: dict[str, object] = {"int": 1, "float": 1.0, "bool": True, "dict": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,9 @@ def _value(name: str, config: Config, configs: Configs) -> object:
     kind = _annotated(name, config)
     whole = well_known(name, int)
     known = whole if whole is not UNKNOWN else well_known(name, float)
-    return known if known is not UNKNOWN else _WHATEVER.get(kind, UNKNOWN)
+    if known is UNKNOWN or kind == "dict":
+        return copy.copy(_WHATEVER.get(kind, UNKNOWN))
+    return known
 
 
 def _token(name: str, configs: Configs) -> object:
@@ -181,11 +184,11 @@ def _token(name: str, configs: Configs) -> object:
 
 
 def _annotated(name: str, config: Config) -> str:
-    """`int`, `float` or `bool`, if the configuration's class says that of its entry; else nothing."""
+    """`int`, `float`, `bool` or `dict`, if the configuration's class says that of its entry; else nothing."""
     name = dict(_other_names(config)).get(name, name)
     for kind in type(config.entries).__mro__:
         annotation = vars(kind).get("__annotations__", {}).get(name)
         if annotation is not None:
-            words = re.findall(r"\b(int|float|bool)\b", str(annotation))
+            words = re.findall(r"\b(int|float|bool|dict)\b", str(annotation))
             return next(iter(words), "")
     return ""

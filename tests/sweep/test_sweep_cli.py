@@ -141,6 +141,31 @@ def test_in_python_the_table_is_an_object(workplace: Path) -> None:
     assert "mymodel.py:CNN_v2" in table._repr_html_()
 
 
+PICKY = """\
+from torch import nn
+
+class Picky(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(4, 2)
+    def forward(self, x):
+        if x.shape != (7, 11, 13, 4):
+            raise ValueError("not this one")
+        return self.head(x)
+"""
+
+
+def test_the_projects_inputs_count_and_a_row_without_them_is_not_taken_for_one_with_them(
+    workplace: Path, opscan: Run
+) -> None:
+    (workplace / "picky.py").write_text(PICKY)
+    words = ("sweep", "picky.py", "--jobs", "1", "-o", "table.csv")
+    assert opscan(*words).status == 2
+    (workplace / "pyproject.toml").write_text('[tool.opscan.inputs]\n"*:Picky" = ["7x11x13x4"]\n')
+    assert opscan(*words).status == 0
+    assert read_csv(workplace / "table.csv").rows[0].training == "repeats"
+
+
 @pytest.mark.parametrize("wrong", [{"mode": "test"}, {"backend": "threads"}], ids=["no such mode", "no such backend"])
 def test_arguments_that_make_no_sense(wrong: dict[str, str], workplace: Path) -> None:
     with pytest.raises(ValueError, match="must be"):

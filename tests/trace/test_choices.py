@@ -102,6 +102,16 @@ def test_a_loop_that_waits_for_a_value_ends_both_ways(step):
     assert any("both ways" in line for line in report.assumptions)
 
 
+def test_many_layers_that_ask_once_each_are_no_loop():
+    class Checks(torch.nn.Module):
+        def forward(self, x):
+            assert x.isnan().sum() == 0, "NaN detected"
+            return x * 2
+
+    report = check(torch.nn.Sequential(*[Checks() for _ in range(PATIENCE * 3)]), (floats(3),))
+    assert report.forward_ops > PATIENCE * 3
+
+
 def test_a_loop_that_no_value_ends_is_given_up_with_a_word_on_what_to_do():
     def step(x):
         while x.sum().item() != 3:

@@ -175,3 +175,26 @@ def test_a_bug_in_a_later_layer_is_found_by_the_trace_and_the_search_goes_on():
 def test_every_layer_is_in_the_trace():
     check(Stack([Block() for _ in range(6)]), (torch.ones(2, 8),))
     assert Block.runs == 6
+
+
+def test_what_a_call_reaches_is_lent_again_and_again_as_it_was():
+    """A forward that changes its module, a table of it, and a buffer in place, finds them each time as they were."""
+
+    class Changing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+            self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+        def forward(self, x):
+            self.seen.append(1)
+            self.steps += 1
+            self.late = x
+            return x.expand(len(self.seen) + int(self.steps), *x.shape)
+
+    model = Changing()
+    run = attempt(model)
+    assert [run((torch.ones(2, device="meta"),), {}).shape[0] for _ in range(3)] == [2, 2, 2]
+    assert model.seen == []
+    assert int(model.steps) == 0
+    assert not hasattr(model, "late")
