@@ -27,6 +27,7 @@ def next_trials(trial: Trial, error: BaseException, arguments: tuple[object, ...
         *_redimensioned(trial, error),
         *_rewidened(trial, error),
         *_reformed(trial, error, arguments),
+        *_apart(trial, error),
         *_resized(trial, error),
     ]
 
@@ -139,6 +140,15 @@ def _resized(trial: Trial, error: BaseException) -> list[Trial]:
         for better in (*named_sizes(error, size), *nearer_sizes(known, size, _count(axis, trial.plan), AXES[axis]))
         if axis != "S" or better >= SMALLEST_IMAGE
     ]
+
+
+def _apart(trial: Trial, error: BaseException) -> list[Trial]:
+    """With images of two sizes, where one is so many times as large as the other: a picture, and its code."""
+    size = dict(trial.sizes).get("S", 0)
+    slots = [n for n, form in enumerate(trial.plan) if "S" in form.dims]
+    ratios = {wanted // came for came, wanted in mismatch_in(error) if came and wanted > came and wanted % came == 0}
+    found = [(n, size // ratio) for ratio in ratios for n in reversed(slots) if len(slots) > 1 and size % ratio == 0]
+    return [trial.fixed(n, "S").resized("S", smaller) for n, smaller in found if smaller]
 
 
 def _count(axis: str, plan: Plan) -> int:

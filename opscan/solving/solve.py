@@ -128,8 +128,9 @@ def solve_inputs(
         lost: tuple[str, ...] = ()
         if solved is not None and solved.hints.configs:
             solved = _with_media(search, solved)
-        if solved is not None and labels and may_have_loss(search.output) and not has_loss(search.output):
-            solved, lost = _with_loss(search, solved, labels)
+        left = tuple(name for name in labels if solved is not None and name not in {slot.name for slot in solved.slots})
+        if solved is not None and left and may_have_loss(search.output) and not has_loss(search.output):
+            solved, lost = _with_loss(search, solved, left)
     if solved is None:
         failures = list(search.failures.values())
         error = unsolved(target, max(ways, key=len), list(search.tried), failures)

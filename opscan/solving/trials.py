@@ -54,6 +54,12 @@ class Trial:
         slots = (*self.slots, Slot(name, keyword=True))
         return replace(self, slots=slots).replanned((*self.plan, form))
 
+    def fixed(self, position: int, axis: str) -> Trial:
+        """With the axis of one slot at the size it has, whatever size the others get."""
+        form = self.plan[position]
+        size = dict(self.sizes)[axis]
+        return self.reformed(position, replace(form, dims=tuple(size if dim == axis else dim for dim in form.dims)))
+
     def replanned(self, plan: Plan) -> Trial:
         sizes = {**next(sizes_of(plan, self.hints.sizes)), **dict(self.sizes)}
         return Trial(self.slots, plan, tuple((axis, sizes[axis]) for axis in axes_of(plan)), self.hints)

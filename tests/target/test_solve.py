@@ -72,6 +72,8 @@ SOLVED = {
     zoo.Oblong: ["2x3x40x72"],
     zoo.StepsFirst: ["int64:16x2<70", "bool:16x16"],
     zoo.Speech: ["2x16000"],
+    zoo.PictureAndCode: ["2x4x28x28", "2x3x224x224"],
+    zoo.ClassesInside: ["2x8", "class_labels=int64:2<10"],
 }
 
 

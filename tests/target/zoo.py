@@ -696,3 +696,29 @@ class Impossible(nn.Module):
 
     def forward(self, x):
         return self.b(self.a(x))
+
+
+class PictureAndCode(nn.Module):
+    """4x28x28 and 3x224x224: a picture, eight times as large as what it is encoded to."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv_in = nn.Conv2d(4, 8, 3, padding=1)
+        self.encode_picture = nn.Conv2d(3, 8, 8, stride=8)
+
+    def forward(self, sample, picture):
+        return self.conv_in(sample) + self.encode_picture(picture)
+
+
+class ClassesInside(nn.Module):
+    """Needs the labels that it would compute a loss from."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed_labels = nn.Embedding(10, 8)
+        self.linear = nn.Linear(8, 4)
+
+    def forward(self, x, class_labels=None):
+        if class_labels is None:
+            raise ValueError("class_labels is required")
+        return {"logits": self.linear(x) * self.embed_labels(class_labels).sum()}
