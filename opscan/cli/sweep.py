@@ -130,9 +130,11 @@ def _read(what: list[str]) -> Sweep:
 
 
 def _listed(found: Found) -> int:
+    from opscan.sweeps.reason import grouped
+
     print("\n".join(each.target for each in found.listed))
-    for module, reason in found.skipped:
-        complain(f"{module} could not be imported: {reason}")
+    for count, reason in grouped(reason for _, reason in found.skipped):
+        complain(f"{count} {'module' if count == 1 else 'modules'} could not be imported: {reason}")
     return CLEAN
 
 

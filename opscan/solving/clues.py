@@ -77,13 +77,14 @@ def dimensions_wanted(error: BaseException) -> int:
     """How many dimensions the line that failed takes its tensor to have; 0 where the message does not say."""
     for pattern in _DIMENSIONS:
         if match := re.search(pattern, str(error)):
-            return int(match[1]) + (1 if "Dimension out of range" in match[0] else 0)
+            return int(match[1]) + ("values to unpack" not in match[0] and "batched" not in match[0])
     return 0
 
 
 _DIMENSIONS = (
     r"values to unpack \(expected (\d+)",
     r"Dimension out of range \(expected to be in range of \[-\d+, \d+\], but got (\d+)\)",
+    r"too many indices for tensor of dimension (\d+)",
     r"or (\d)D \(batched\) input to conv",  # torch 2.13 aten/src/ATen/native/Convolution.cpp
 )
 

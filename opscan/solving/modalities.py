@@ -41,7 +41,7 @@ def image_size(configs: Configs) -> tuple[int, ...]:
 def _ids(name: str, configs: Configs) -> list[Form]:
     near = _DECODER if name.startswith("decoder") else _TEXT
     bound = number(configs, "vocab_size", near) or None
-    codebooks = number(configs, "num_codebooks n_codebooks num_audio_codebooks num_vq", _DECODER)
+    codebooks = number(configs, "num_codebooks n_codebooks num_audio_codebooks num_vq n_codes_total", _DECODER)
     several: list[tuple[int | str, ...]] = []
     if codebooks:
         several = [(BATCH * codebooks, "T"), (BATCH, codebooks, "T"), (BATCH, "T", codebooks)]

@@ -23,10 +23,11 @@ _MAIN_OPTIONAL = ("input_ids", "decoder_input_ids", "pixel_values", "input_value
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One argument of a call."""
+    """One argument of a call; `is_number` where its annotation says that it is a whole one."""
 
     name: str
     keyword: bool = False
+    is_number: bool = False
 
 
 Slots = tuple[Slot, ...]
@@ -137,4 +138,4 @@ def _is_required(parameter: Parameter) -> bool:
 
 
 def _slot(parameter: Parameter) -> Slot:
-    return Slot(parameter.name, keyword=parameter.kind is Parameter.KEYWORD_ONLY)
+    return Slot(parameter.name, parameter.kind is Parameter.KEYWORD_ONLY, parameter.annotation in (int, "int"))

@@ -24,6 +24,8 @@ _PASSES = (
 _MOST_PLANS = 128
 _PLANS_IN_STEP = 4
 
+_NUMBERS = (Form((), "int64", value=1), Form((), "int64", value=0))  # a tensor of one whole number serves as one
+
 Plan = tuple[Form, ...]
 
 
@@ -82,9 +84,10 @@ def all_forms(name: str, hints: Hints) -> tuple[Form, ...]:
 
 def _plans(slots: Slots, hints: Hints) -> list[Plan]:
     """A form for each slot: first the n-th of every slot in step, then combinations, those of likely forms first."""
-    choices = [all_forms(slot.name, hints) for slot in slots]
+    choices = [(_NUMBERS if slot.is_number else ()) + all_forms(slot.name, hints) for slot in slots]
     steps = [
-        forms[:1] if special_forms(slot.name, hints) else forms for slot, forms in zip(slots, choices, strict=True)
+        forms[:1] if slot.is_number or special_forms(slot.name, hints) else forms
+        for slot, forms in zip(slots, choices, strict=True)
     ]
     in_step = [_nth(steps, n) for n in range(max(map(len, steps), default=1))]
     most = int(_MOST_PLANS ** (1 / max(len(slots), 1)))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from opscan import check
 from opscan.errors import InputError, TraceError
 from opscan.solving.clues import mismatch_in, nearer_sizes
 from opscan.solving.solve import solve_inputs
@@ -494,3 +495,8 @@ def test_judges_the_next_size():
     assert nearer_sizes(((100352, 2048),), 224, 2, (32, 28))[0] == 32
     assert nearer_sizes(((44944, 400),), 224, 2, ())[:2] == [32, 16]
     assert nearer_sizes(((0, 5), (5, 5)), 224, 2, ()) == []
+
+
+def test_a_whole_number_is_given_where_the_annotation_asks_for_one():
+    report = check(zoo.OneOfSeveralHeads())
+    assert report.assumptions[0].startswith("which = int64 scalar, all 1 (")

@@ -722,3 +722,17 @@ class ClassesInside(nn.Module):
         if class_labels is None:
             raise ValueError("class_labels is required")
         return {"logits": self.linear(x) * self.embed_labels(class_labels).sum()}
+
+
+class OneOfSeveralHeads(nn.Module):
+    """2x8, and the number of a head: the first one is not for this."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed_in = nn.Linear(8, 8)
+        self.heads = nn.ModuleList(nn.Linear(8, 4) for _ in range(3))
+
+    def forward(self, which: int, x):
+        if which == 0:
+            raise ValueError("the first one is made by another model")
+        return self.heads[which](self.embed_in(x))
