@@ -70,7 +70,9 @@ def _limits(environment: Environment) -> tuple[str, ...]:
 
 def _invented(traces: Sequence[Trace]) -> tuple[str, ...]:
     """One line per place where a value that hangs on weights or activations had to be made up."""
-    if len(traces) == 1:
+    if len(traces) == 1 and traces[0].alike:
+        ways = f"one way was traced, {traces[0].way}; the other runs no op from a line that this one does not"
+    elif len(traces) == 1:
         ways = f"only one way was traced, {traces[0].way}"
     else:
         ways = "both ways were traced" + (f", in {len(traces)} combinations" if len(traces) > 2 else "")

@@ -28,7 +28,9 @@ from opscan.steps.settle import Settled, settle
 from opscan.target.build import Target, build_target, make_model, target_from_object
 from opscan.target.inputs import Inputs, inputs_from_object
 from opscan.trace.autocast import Casting, on_target
+from opscan.trace.choices import Way
 from opscan.trace.driver import Mode, attempt, constructing, on_meta, trace_target
+from opscan.trace.glance import Place, glance
 from opscan.trace.graph import Trace
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.real import attempt_on_cpu, trace_on_cpu
@@ -250,13 +252,19 @@ class _Scan:
             assumed_sizes=assumed_sizes,
             casting=self.casting,
         )
+        look = partial(_glance, step, self.casting)
         try:
-            return step, every_way(partial(trace, input_grad=step.input_grad)), ()
+            return step, every_way(partial(trace, input_grad=step.input_grad), look), ()
         except TraceError as error:
             if self.input_grad is not None or not step.input_grad or error.call:
                 raise informed(error, self.rules, self.environment) from error.__cause__
         refused = "the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)"
-        return replace(step, input_grad=False), every_way(partial(trace, input_grad=False)), (refused,)
+        return replace(step, input_grad=False), every_way(partial(trace, input_grad=False), look), (refused,)
+
+
+def _glance(step: Step, casting: Casting, way: Way) -> frozenset[Place]:
+    training = step.mode == "train"
+    return glance(step.call, step.args, step.kwargs, way=way, loss=step.loss, training=training, casting=casting)
 
 
 def _run(step: Step, plan: Plan, report: Report, rules: Ruleset) -> Report:

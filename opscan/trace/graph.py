@@ -106,7 +106,8 @@ class Trace:
 
     `way` says what was made up for each of the `inventions` (choices.Way), in `places` different calls of the user's
     code. `autograd_nodes` names the autograd node of each sequence number that ran in backward. `assumed_sizes` is True
-    when opscan chose the inputs, so thresholds on sizes cannot be judged.
+    when opscan chose the inputs, so thresholds on sizes cannot be judged. `alike` are other ways that were looked at
+    and run no op from a line that this one does not.
     """
 
     graph: fx.Graph
@@ -117,6 +118,7 @@ class Trace:
     places: int
     assumptions: tuple[str, ...]
     assumed_sizes: bool
+    alike: tuple[str, ...] = ()
 
     def ops(self) -> list[fx.Node]:
         """The ATen ops in the order they ran."""

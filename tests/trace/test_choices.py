@@ -8,6 +8,7 @@ from torch import nn
 
 from opscan.errors import TraceError
 from opscan.scan import check
+from opscan.trace import ways
 from opscan.trace.choices import PATIENCE
 from tests.trace.tracing import floats, ops, packet, trace
 
@@ -189,3 +190,40 @@ def test_a_model_whose_way_hangs_on_values_is_traced(model, args, name):
     assert name in {packet(node) for node in ops(traced)}
     assert traced.inventions
     assert ops(traced, None, "backward")
+
+
+def long_step(x, other):
+    """Enough ops to be long, and a value that decides about one more."""
+    for _ in range(40):
+        x = x * 2
+    if x.sum() > 0:
+        x = x + 1
+    else:
+        x = other(x)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("other", "ending"),
+    [
+        (lambda x: x, "one way was traced, as if true; the other runs no op from a line that this one does not"),
+        (lambda x: x.cumsum(0), "both ways were traced"),
+    ],
+    ids=["nothing new", "another op"],
+)
+def test_a_long_step_goes_the_other_way_only_where_there_is_something_new(other, ending, monkeypatch):
+    monkeypatch.setattr(ways, "_MOST_OPS", 30)
+    report = check(lambda x: long_step(x, other), (floats(3),), mode="eval")
+    (said,) = (line for line in report.assumptions if "depends on values" in line)
+    assert said.endswith(ending)
+
+
+def test_an_other_way_that_fails_at_a_glance_is_traced(monkeypatch):
+    monkeypatch.setattr(ways, "_MOST_OPS", 30)
+
+    def fails(x):
+        raise ValueError("not this way")
+
+    report = check(lambda x: long_step(x, fails), (floats(3),), mode="eval")
+    (said,) = (line for line in report.assumptions if "depends on values" in line)
+    assert said.endswith("only one way was traced, as if true")
