@@ -1,0 +1,117 @@
+"""OPL90x: ops that may be nondeterministic on a GPU. `opscan check` sees the sizes and the dtypes, and judges better."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from opscan.lint.finding import Hit
+from opscan.lint.module import Module
+from opscan.lint.records import Call
+from opscan.lint.rule import rule
+from opscan.lint.rules.model import drawn_in_forward
+
+_CHECK = "opscan check says whether it varies in your model"
+_NN = "torch.nn."
+_F = "torch.nn.functional."
+_BORDERS = ("replicate", "reflect")
+
+
+def _hit(call: Call, what: str) -> Hit:
+    return Hit(call.node, f"{what}; {_CHECK}", "opscan check MODULE:MODEL")
+
+
+@rule("OPL901", "padding-backward", "info", ["replicate|reflect|ReplicationPad|ReflectionPad"])
+def padding_backward(module: Module) -> Iterator[Hit]:
+    """padding_mode="replicate" and "reflect"."""
+    layers = [
+        f"{_NN}{kind}{size}d" for kind in ("Conv", "LazyConv", "ReplicationPad", "ReflectionPad") for size in "123"
+    ]
+    for call in module.calls(*layers, f"{_F}pad"):
+        given = call.argument("mode", 2) if call.name == f"{_F}pad" else call.keyword("padding_mode")
+        mode = module.literal(given, call.frame) if given is not None else None
+        if mode in _BORDERS or "Pad" in call.name:
+            yield _hit(call, f"`{call.name.rpartition('.')[2]}` adds border gradients with atomics on CUDA")
+
+
+@rule("OPL902", "interpolation-backward", "info", ["interpolate|Upsample|grid_sample"])
+def interpolation_backward(module: Module) -> Iterator[Hit]:
+    """Linear and cubic interpolation, and grid_sample."""
+    for call in module.calls(f"{_F}interpolate", f"{_NN}Upsample", f"{_F}upsample", f"{_NN}UpsamplingBilinear2d"):
+        given = call.argument("mode", 3 if call.name == f"{_F}interpolate" else 2)
+        mode = module.literal(given, call.frame) if given is not None else "nearest"
+        if call.name.endswith("Bilinear2d") or (isinstance(mode, str) and not mode.startswith(("nearest", "area"))):
+            yield _hit(call, f"`{call.name.rpartition('.')[2]}` adds gradients with atomics on CUDA")
+    for call in module.calls(f"{_F}grid_sample"):
+        yield _hit(call, "`grid_sample` adds gradients with atomics on CUDA")
+
+
+@rule(
+    "OPL903",
+    "pooling-backward",
+    "info",
+    ["Adaptive|adaptive_|MaxUnpool|max_unpool|Fractional|fractional_|Pool3d|pool3d"],
+)
+def pooling_backward(module: Module) -> Iterator[Hit]:
+    """Adaptive pooling to more than one cell, fractional and 3d pooling, unpooling."""
+    adaptive = [f"{_NN}Adaptive{kind}Pool{size}d" for kind in ("Avg", "Max") for size in "23"]
+    adaptive += [f"{_F}adaptive_{kind}_pool{size}d" for kind in ("avg", "max") for size in "23"]
+    for call in module.calls(*adaptive):
+        size = call.argument("output_size", 1 if call.name.startswith(_F) else 0)
+        if size is None or not _is_one(module, size, call):
+            yield _hit(call, f"`{call.name.rpartition('.')[2]}` adds overlapping windows with atomics on CUDA")
+    others = [f"{_NN}{each}" for each in ("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "FractionalMaxPool2d",
+                                          "FractionalMaxPool3d", "AvgPool3d", "MaxPool3d")]  # fmt: skip
+    others += [f"{_F}{each}" for each in ("max_unpool1d", "max_unpool2d", "max_unpool3d", "fractional_max_pool2d",
+                                          "fractional_max_pool3d", "avg_pool3d", "max_pool3d")]  # fmt: skip
+    for call in module.calls(*others):
+        yield _hit(call, f"`{call.name.rpartition('.')[2]}` has no deterministic kernel on CUDA for some sizes")
+
+
+def _is_one(module: Module, size: ast.expr, call: Call) -> bool:
+    size = module.value_of(size, call.frame)
+    if isinstance(size, ast.Tuple | ast.List):
+        return all(module.literal(each, call.frame) == 1 for each in size.elts)
+    return module.literal(size, call.frame) == 1
+
+
+@rule("OPL904", "indexed-additions", "info", ["index_add|scatter|put_|bincount|histc|index_reduce|index_put"])
+def indexed_additions(module: Module) -> Iterator[Hit]:
+    """index_add, scatter_add, scatter_reduce, put_, bincount with weights, histc."""
+    names = ("index_add", "scatter_add", "scatter_reduce", "index_reduce", "put", "histc")
+    calls = [*module.calls(*(f"torch.{each}" for each in names if each != "put"))]
+    calls += module.methods(*names[:4], *(f"{each}_" for each in names[:5]), "histc")
+    for call in calls:
+        yield _hit(call, f"`{_last(call)}` combines equal indices in any order on CUDA, unless in strict mode")
+    for call in (*module.calls("torch.bincount"), *module.methods("bincount")):
+        if call.argument("weights", 1 if call.name else 0) is not None:
+            yield _hit(call, "`bincount` with weights adds with atomics on CUDA")
+
+
+@rule("OPL905", "ties", "info", ["kthvalue|median"])
+def ties(module: Module) -> Iterator[Hit]:
+    """kthvalue and median along a dimension pick any of several equal values."""
+    for call in (*module.calls("torch.kthvalue"), *module.methods("kthvalue")):
+        yield _hit(call, "`kthvalue` picks any of several equal values on CUDA")
+    for call in module.calls("torch.median", "torch.nanmedian"):
+        if call.argument("dim", 1) is not None:
+            yield _hit(call, "`median` along a dimension picks any of several equal values on CUDA")
+
+
+@rule("OPL906", "ctc-loss", "info", ["ctc_loss|CTCLoss"])
+def ctc_loss(module: Module) -> Iterator[Hit]:
+    """CTC loss."""
+    for call in module.calls(f"{_F}ctc_loss", f"{_NN}CTCLoss"):
+        yield _hit(call, "the backward of CTC loss adds with atomics on CUDA, unless cuDNN runs it")
+
+
+@rule("OPL907", "noise-in-forward", "info", ["forward", "rand|normal|bernoulli|poisson|multinomial"])
+def noise_in_forward(module: Module) -> Iterator[Hit]:
+    """Tensors of noise drawn in forward, in eval mode too."""
+    for call in drawn_in_forward(module):
+        if call.name.startswith("torch."):
+            yield _hit(call, f"`{call.name}` draws in forward, in eval mode too")
+
+
+def _last(call: Call) -> str:
+    return call.name.rpartition(".")[2] or getattr(call.node.func, "attr", "")
