@@ -3,6 +3,8 @@
 [tool.opscan.inputs]                    # by target, or by a pattern of targets; the first that fits counts
 "mymodel:CNN_v2" = ["2x3x32x32"]        # words of --input
 "src/*.py:*" = "mymodel:make_batch"     # a function, as for --inputs
+
+[tool.opscan.lint] belongs to the linter: see opscan/lint/settings.py.
 """
 
 from __future__ import annotations
@@ -90,6 +92,7 @@ def _config(content: dict[str, Any], path: Path) -> Config:
     folders = tuple(path.parent / folder for folder in table.texts("rules"))
     rows = table.take("rule", list, required=False)
     inputs = table.take("inputs", dict, required=False)
+    table.take("lint", dict, required=False)  # opscan/lint/settings.py reads it, without the packages this needs
     table.done()
     for folder in folders:
         if not folder.is_dir():

@@ -52,9 +52,10 @@ def _below(folder: str, patterns: tuple[str, ...], root: str, problems: list[Pro
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in EXCLUDED and not (patterns and matches(path, patterns, root)):
                     inner.append(entry.path)
-            elif entry.name.endswith(ENDINGS) and not _leads_to_folder(entry):
-                if not (patterns and matches(path, patterns, root)):
-                    yield path
+            elif not entry.name.endswith(ENDINGS) or _leads_to_folder(entry):
+                continue
+            elif not (patterns and matches(path, patterns, root)):
+                yield path
         folders.extend(reversed(inner))
 
 

@@ -13,7 +13,7 @@ def with_keyword(module: Module, call: ast.Call, keyword: str) -> tuple[Edit, ..
     if any(each.arg is None for each in call.keywords):
         return ()
     end_line, end_column = end_of(call)
-    given = sorted(end_of(each) for each in (*call.args, *call.keywords))
+    given = sorted([*map(end_of, call.args), *map(end_of, call.keywords)])
     if not given:
         return (Edit((end_line, end_column - 1), (end_line, end_column - 1), keyword),)
     line, column = given[-1]

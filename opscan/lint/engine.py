@@ -12,7 +12,7 @@ from opscan.lint.noqa import is_silenced
 from opscan.lint.notebook import Notebook, read_notebook
 from opscan.lint.prefilter import rules_for
 from opscan.lint.rule import Rule
-from opscan.lint.source import NotText, characters, decode
+from opscan.lint.source import NotTextError, characters, decode
 
 LARGEST_BYTES = 4_000_000
 """A larger file is not parsed: Python needs about 200 bytes of memory for each byte of source."""
@@ -37,7 +37,7 @@ def lint_source(data: bytes, file: str, options: Options) -> FileResult:
     try:
         source = decode(data)
         notebook = read_notebook(source.text) if is_notebook else None
-    except NotText as error:
+    except NotTextError as error:
         return _failed(file, f"not linted: {error}")
     text = notebook.text if notebook else source.text
     try:
@@ -71,7 +71,10 @@ def _judge(
     tree: ast.Module, text: str, file: str, rules: Sequence[Rule], options: Options, notebook: Notebook | None
 ) -> list[Finding]:
     module = Module(tree, text, options.torch)
-    hits = [(rule, hit) for rule in rules for hit in rule.find(module)]
+    try:
+        hits = [(rule, hit) for rule in rules for hit in rule.find(module)]
+    finally:
+        module.release()
     if not hits:
         return []
     lines = module.lines

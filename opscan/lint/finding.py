@@ -10,7 +10,7 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "info")
 
 
 class Edit(NamedTuple):
-    """Replace the text between two places by another; a place is a line, from 1, and a column in UTF-8 bytes, from 0."""
+    """Put `text` between two places: each a line, from 1, and a column in UTF-8 bytes, from 0, as ast has them."""
 
     start: tuple[int, int]
     end: tuple[int, int]
@@ -77,5 +77,6 @@ def replace(node: ast.expr | ast.stmt, text: str) -> Edit:
 
 def end_of(node: ast.expr | ast.stmt | ast.arg | ast.keyword) -> tuple[int, int]:
     """The place right behind a node."""
-    assert node.end_lineno is not None and node.end_col_offset is not None, "ast.parse sets them"
+    assert node.end_lineno is not None, "ast.parse sets it"
+    assert node.end_col_offset is not None, "ast.parse sets it"
     return node.end_lineno, node.end_col_offset

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from opscan.lint.finding import Edit, Finding, Problem
 from opscan.lint.notebook import Notebook, Token, read_notebook
-from opscan.lint.source import NotText, decode, split_lines
+from opscan.lint.source import NotTextError, decode, split_lines
 
 
 class Mended(NamedTuple):
@@ -39,7 +39,7 @@ def mend(file: str, data: bytes, findings: Sequence[Finding]) -> Mended | Proble
         else:
             after = apply_edits(source.text, edits)
             ast.parse(after)
-    except NotText as error:
+    except NotTextError as error:
         return Problem(file, f"not mended: {error}")
     except SyntaxError:
         return Problem(file, "not mended: the result would not parse; please report it")
@@ -111,7 +111,7 @@ def difference(mended: Mended) -> str:
 
 
 def write(mended: Mended) -> Problem | None:
-    """Put the new text in place of the file at once, with the mode it had; through a link, in place of what it names."""
+    """Put the new text in place of the file at once, with the mode it had; of a link, in place of what it names."""
     path = os.path.realpath(mended.file)
     try:
         mode = os.stat(path).st_mode

@@ -71,6 +71,12 @@ class Module:
                     found.setdefault(name, []).append(each)
         return found
 
+    def release(self) -> None:
+        """Undo the circles (a scope, what is bound in it, the block that stands in), so that nothing waits for gc."""
+        for scope in self.scopes.values():
+            scope.names.clear()
+            scope.elsewhere.clear()
+
     def value_of(self, node: ast.expr, frame: Frame) -> ast.expr:
         """The expression itself, or what stands behind a name that is assigned exactly once."""
         for _ in range(5):

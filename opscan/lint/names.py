@@ -41,7 +41,7 @@ _PREFIXES = (
 
 
 def canonical(name: str) -> str:
-    """The name under which rules know what is imported as `name`: "pytorch_lightning.Trainer" is Lightning's Trainer."""
+    """The name under which the rules know what is imported as `name`, as "lightning.pytorch.Trainer"."""
     for prefix, replacement in _PREFIXES:
         if name.startswith(prefix):
             name = replacement + name[len(prefix) :]

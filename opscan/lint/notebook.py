@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from json.decoder import scanstring
 from typing import Any, NamedTuple
 
-from opscan.lint.source import NotText, split_lines
+from opscan.lint.source import NotTextError, split_lines
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
@@ -49,11 +48,11 @@ class Notebook(NamedTuple):
 
 
 def read_notebook(raw: str) -> Notebook:
-    """Read a notebook. Raises NotText when it is no notebook in JSON."""
+    """Read a notebook. Raises NotTextError when it is no notebook in JSON."""
     try:
         cells = list(_code_cells(raw))
     except (ValueError, IndexError, RecursionError) as error:
-        raise NotText(f"not a notebook: {error}") from error
+        raise NotTextError(f"not a notebook: {error}") from error
     parts: list[str] = []
     lines: list[Line] = []
     for number, tokens in cells:
@@ -135,7 +134,7 @@ def _members(raw: str, position: int) -> Iterator[tuple[str, int]]:
     _expect(raw, position, "{")
     position = _skip(raw, position + 1)
     while raw[position] != "}":
-        key, after = scanstring(raw, position + 1, True)
+        key, after = _value(raw, position)
         position = _skip(raw, after)
         _expect(raw, position, ":")
         position = _skip(raw, position + 1)
@@ -171,6 +170,6 @@ def _strings(raw: str, position: int) -> list[Token]:
     found = []
     for start in starts:
         if raw[start] == '"':
-            value, end = scanstring(raw, start + 1, True)
+            value, end = _value(raw, start)
             found.append(Token(start, end, value))
     return found

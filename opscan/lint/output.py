@@ -32,7 +32,7 @@ def render_json(findings: Sequence[Finding]) -> str:
 def render_github(findings: Sequence[Finding], problems: Sequence[Problem]) -> str:
     """Workflow commands, which GitHub shows beside the lines.
 
-    Source: GitHub docs, workflow commands for GitHub Actions: `%`, line ends, and in properties `:` and `,` are escaped.
+    Source: GitHub docs, workflow commands: `%` and line ends are escaped, in properties `:` and `,` too.
     """
     words = {"error": "error", "warning": "warning", "info": "notice"}
     lines = [

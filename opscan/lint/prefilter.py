@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from opscan.lint.rule import Rule
+from opscan.lint.rule import Rule, Word
 
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.MULTILINE)
 _PLAIN = re.compile(rb"utf-?8|latin-?1|iso-?8859|ascii|us-ascii|cp125|windows-125", re.IGNORECASE)
@@ -22,12 +22,13 @@ def rules_for(data: bytes, rules: Iterable[Rule], is_notebook: bool) -> list[Rul
         if _has_foreign_encoding(data):
             return list(rules)
         data = _normalised(data)
-    seen: dict[bytes, bool] = {}
+    seen: dict[Word, bool] = {}
 
-    def has(word: bytes) -> bool:
+    def has(word: Word) -> bool:
         known = seen.get(word)
         if known is None:
-            known = seen[word] = word in data
+            known = word in data if isinstance(word, bytes) else is_notebook or word.search(data) is not None
+            seen[word] = known
         return known
 
     def concerns(rule: Rule) -> bool:
@@ -37,7 +38,7 @@ def rules_for(data: bytes, rules: Iterable[Rule], is_notebook: bool) -> list[Rul
                     break
             else:
                 return False
-        return is_notebook or rule.pattern is None or rule.pattern.search(data) is not None
+        return True
 
     if data.isascii() and b"coding" in data[:400] and _has_foreign_encoding(data):
         return list(rules)

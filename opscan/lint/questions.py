@@ -55,9 +55,10 @@ def _environment_writes(module: Module) -> Iterator[EnvironmentWrite]:
 def strict_calls(module: Module) -> Iterator[Call]:
     """Calls that turn strict mode on for certain, so that it raises and does not only warn."""
     for call in module.calls(STRICT):
-        if module.literal(call.argument("mode", 0), call.frame) is True:
-            if module.literal(call.keyword("warn_only"), call.frame) in (False, None) or not call.keyword("warn_only"):
-                yield call
+        warns = call.keyword("warn_only")
+        is_strict = warns is None or module.literal(warns, call.frame) is False
+        if is_strict and module.literal(call.argument("mode", 0), call.frame) is True:
+            yield call
     for call in module.calls("torch.set_deterministic_debug_mode"):
         if module.literal(call.argument("debug_mode", 0), call.frame) in (2, "error"):
             yield call

@@ -9,17 +9,17 @@ from typing import NamedTuple
 from opscan.lint.finding import Hit, Level
 from opscan.lint.module import Module
 
+Word = bytes | re.Pattern[bytes]
 Find = Callable[[Module], Iterator[Hit]]
 
 
 class Rule(NamedTuple):
-    """`needs`: of each group of words at least one stands in every file the rule can say something about."""
+    """`needs`: of each group at least one word or pattern is in every file the rule can say something about."""
 
     code: str
     name: str
     level: Level
-    needs: tuple[tuple[bytes, ...], ...]
-    pattern: re.Pattern[bytes] | None
+    needs: tuple[tuple[Word, ...], ...]
     find: Find
 
     @property
@@ -31,14 +31,20 @@ class Rule(NamedTuple):
 RULES: dict[str, Rule] = {}
 
 
-def rule(code: str, name: str, level: Level, needs: Iterable[str], pattern: str = "") -> Callable[[Find], Find]:
-    """Declare a rule. `needs` are groups of words, as "manual_seed|seed_everything"; `pattern` narrows them down."""
+def rule(code: str, name: str, level: Level, needs: Iterable[str]) -> Callable[[Find], Find]:
+    """Declare a rule. `needs` are groups, as "manual_seed or ~torch\\.seed": words, and after ~ patterns.
+
+    A pattern should begin with a letter or sign that stands for itself, which is searched for fast.
+    """
 
     def declare(find: Find) -> Find:
         assert code not in RULES, f"{code} is declared twice"
-        groups = tuple(tuple(word.encode() for word in group.split("|")) for group in needs)
-        compiled = re.compile(pattern.encode()) if pattern else None
-        RULES[code] = Rule(code, name, level, groups, compiled, find)
+        groups = tuple(tuple(_word(word) for word in group.split(" or ")) for group in needs)
+        RULES[code] = Rule(code, name, level, groups, find)
         return find
 
     return declare
+
+
+def _word(text: str) -> Word:
+    return re.compile(text[1:].encode()) if text.startswith("~") else text.encode()

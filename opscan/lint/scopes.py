@@ -127,7 +127,8 @@ def exclude(one: Frame, other: Frame) -> bool:
 def resolve(node: ast.expr, scope: Scope, depth: int = 0) -> str | None:
     """What an expression names: "torch.nn.functional.dropout", "@Net" defined in this file, "sorted" of builtins.
 
-    None for a variable, for what stands in one that nobody defines, and for all that is no name. What a relative import brings starts with a dot.
+    None for a variable, for a part of a name that nobody defines, and for all that is no name. What a relative import
+    brings starts with a dot.
     """
     parts: list[str] = []
     while isinstance(node, ast.Attribute):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-class NotText(Exception):
+class NotTextError(Exception):
     """The bytes are no text: says why."""
 
 
@@ -29,7 +29,7 @@ class Source(NamedTuple):
 def decode(data: bytes) -> Source:
     """Read Python source as Python does: a mark or a declaration says the encoding, else it is UTF-8 (PEP 263).
 
-    Raises NotText for bytes that are not what they say.
+    Raises NotTextError for bytes that are not what they say.
     """
     encoding = "utf-8"
     has_mark = data.startswith(codecs.BOM_UTF8)
@@ -39,14 +39,14 @@ def decode(data: bytes) -> Source:
         try:
             encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         except SyntaxError as error:
-            raise NotText(str(error)) from error
+            raise NotTextError(str(error)) from error
         encoding = "utf-8" if encoding == "utf-8-sig" else encoding
     try:
         text = data[3:].decode(encoding) if has_mark else data.decode(encoding)
     except (UnicodeDecodeError, ValueError) as error:
-        raise NotText(f"not text: {error}") from error
+        raise NotTextError(f"not text: {error}") from error
     if "\0" in text:
-        raise NotText("not text: it holds null bytes")
+        raise NotTextError("not text: it holds null bytes")
     return Source(text, encoding, has_mark)
 
 

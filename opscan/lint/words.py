@@ -13,8 +13,7 @@ from opscan.lint.rule import RULES, Rule
 from opscan.lint.rules import load_all
 
 _MARK = re.compile(r"[ \t]*# <-[ \t]*$", re.MULTILINE)
-_TEXTS = {"title", "reason", "fix"}
-_KEYS = _TEXTS | {"evidence", "flag", "ok"}
+_KEYS = {"title", "reason", "fix", "evidence", "flag", "ok"}
 
 
 class Case(NamedTuple):
@@ -56,7 +55,9 @@ def _words(code: str, table: dict[str, Any]) -> Words:
     if set(table) != _KEYS or not table["evidence"]:
         raise ValueError(f"{code}: has {sorted(table)}, wants {sorted(_KEYS)}")
     return Words(
-        *(" ".join(table[key].split()) for key in ("title", "reason", "fix")),
+        " ".join(table["title"].split()),
+        " ".join(table["reason"].split()),
+        " ".join(table["fix"].split()),
         tuple(" ".join(each.split()) for each in table["evidence"]),
         tuple(_case(each) for each in table["flag"]),
         tuple(_case(each) for each in table["ok"]),

@@ -23,7 +23,7 @@ _INITIALISING = (
 )  # fmt: skip
 
 
-@rule("OPL111", "cublas-config-missing", "warning", ["use_deterministic_algorithms|set_deterministic_debug_mode"])
+@rule("OPL111", "cublas-config-missing", "warning", ["use_deterministic_algorithms or set_deterministic_debug_mode"])
 def cublas_config_missing(module: Module) -> Iterator[Hit]:
     """Strict mode without CUBLAS_WORKSPACE_CONFIG."""
     if (module.torch is not None and module.torch >= _FIRST_WITHOUT) or _VARIABLE in module.text:

@@ -6,10 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from opscan.lint.edits import with_keyword
-from opscan.lint.finding import Hit, replace
+from opscan.lint.finding import Edit, Hit, replace
 from opscan.lint.module import Module
 from opscan.lint.questions import source_of
-from opscan.lint.records import Call
 from opscan.lint.rule import rule
 from opscan.lint.scopes import Frame
 from opscan.lint.seeds import seed_calls
@@ -29,7 +28,7 @@ ORDER_MATTERS = frozenset(
 
 
 @rule("OPL311", "split-unseeded", "warning",
-      ["train_test_split|ShuffleSplit|shuffle|resample|KFold|random_split", "sklearn|random_split"])  # fmt: skip
+      ["train_test_split or ShuffleSplit or shuffle or resample or KFold or random_split", "sklearn or random_split"])  # fmt: skip
 def split_unseeded(module: Module) -> Iterator[Hit]:
     """train_test_split and friends without random_state, random_split without generator."""
     seeded: frozenset[str] = frozenset().union(*(each.generators for each in seed_calls(module)))
@@ -49,8 +48,15 @@ def split_unseeded(module: Module) -> Iterator[Hit]:
             yield Hit(call.node, message, "generator=torch.Generator().manual_seed(0)")
 
 
-@rule("OPL313", "set-order", "warning", ["enumerate|choice|sample|shuffle|permutation|array|tensor|split|Subset"],
-      r"\bset\s*\(|\bfrozenset\s*\(|\{[^{}]*?\bfor\b|\{(?:\s|#[^\n]*\n)*['\"][^'\"\n]*['\"]\s*,")  # fmt: skip
+_SETS = (
+    r"~set(?<!\wset)\s*\(\s*[^)\s] or ~\{[^{}:]*\bfor\b"  # set(x), {x for x in y}
+    r" or ~\(\s*\{\s*['\"][^'\"\n]*['\"]\s*, or ~=\s*\{\s*['\"][^'\"\n]*['\"]\s*,"  # {"a", "b"}
+)
+
+
+@rule("OPL313", "set-order", "warning", [
+    "~enumerate\\s*\\( or choice or sample or shuffle or permutation or array or tensor or split or Subset", _SETS,
+])  # fmt: skip
 def set_order(module: Module) -> Iterator[Hit]:
     """The order of a set of texts becomes numbers: labels, indices, samples."""
     for call in module.calls("enumerate", *sorted(ORDER_MATTERS - {"enumerate", "zip"})):
@@ -58,7 +64,7 @@ def set_order(module: Module) -> Iterator[Hit]:
             value = _unlisted(module, given, call.frame)
             if _is_set(module, value, call.frame) and not _has_numbers(module, value, call.frame):
                 message = f"`{call.name}` walks a set: the order of texts in it differs from process to process"
-                edits = ()
+                edits: tuple[Edit, ...] = ()
                 if value is given:
                     edits = (replace(given, f"sorted({ast.get_source_segment(module.text, given)})"),)
                 yield Hit(call.node, message, f"sorted({source_of(module, given)})", edits)

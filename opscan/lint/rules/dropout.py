@@ -16,11 +16,15 @@ _FUNCTIONS = tuple(
     f"torch.nn.functional.{each}"
     for each in ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 )
-_USED = r"(?<!self)\.\s*(?:feature_)?(?:alpha_)?dropout[123]?d?\b|functional\s+import"
+_USED = (
+    r"alpha_dropout or ~functional\s+import or ~dropout(?<=\.dropout)(?<!self\.dropout)\d?d?\b"
+    r" or ~\.\s+dropout"
+)
+"""F.dropout by any name: as an attribute of something other than self, or imported from torch.nn.functional."""
 _ATTENTION = "torch.nn.functional.scaled_dot_product_attention"
 
 
-@rule("OPL401", "dropout-always-on", "error", ["dropout", "functional"], _USED)
+@rule("OPL401", "dropout-always-on", "error", ["functional", _USED])
 def dropout_always_on(module: Module) -> Iterator[Hit]:
     """`F.dropout(x)`, which stays on after model.eval()."""
     for call in module.calls(*_FUNCTIONS):
@@ -33,7 +37,7 @@ def dropout_always_on(module: Module) -> Iterator[Hit]:
         yield Hit(call.node, message, "training=self.training", edits)
 
 
-@rule("OPL402", "dropout-training-constant", "warning", ["dropout", "functional", "True"], _USED)
+@rule("OPL402", "dropout-training-constant", "warning", ["functional", _USED, "True"])
 def dropout_training_constant(module: Module) -> Iterator[Hit]:
     """`F.dropout(x, training=True)`."""
     for call in module.calls(*_FUNCTIONS):
@@ -46,7 +50,7 @@ def dropout_training_constant(module: Module) -> Iterator[Hit]:
         yield Hit(given, message, "training=self.training, or `# noqa: OPL402` where it is meant")
 
 
-@rule("OPL403", "attention-dropout-always-on", "error", ["scaled_dot_product_attention"], r"dropout_p\s*=\s*[\d.]")
+@rule("OPL403", "attention-dropout-always-on", "error", ["scaled_dot_product_attention", r"~dropout_p\s*=\s*[\d.]"])
 def attention_dropout_always_on(module: Module) -> Iterator[Hit]:
     """`scaled_dot_product_attention(..., dropout_p=0.1)`, which knows nothing of eval mode."""
     for call in module.calls(_ATTENTION):

@@ -21,8 +21,7 @@ _ORDERED = frozenset(
 _GROWS = frozenset(("append", "extend", "insert"))
 
 
-@rule("OPL312", "files-unordered", "warning", ["listdir|scandir|glob|iterdir"],
-      r"\b(?:listdir|scandir|r?i?glob|iterdir)\b")  # fmt: skip
+@rule("OPL312", "files-unordered", "warning", ["listdir or scandir or iterdir or ~glob(?!al)"])
 def files_unordered(module: Module) -> Iterator[Hit]:
     """The order of os.listdir or glob becomes the order of the data."""
     for call in (*module.calls(*_FILES), *module.methods(*_FILE_METHODS)):
@@ -41,7 +40,7 @@ def _is_sorted(module: Module, call: Call) -> bool:
     above = module.parents.get(call.node)
     while isinstance(above, ast.expr | ast.comprehension | ast.keyword):
         if isinstance(above, ast.Call):
-            name = module.resolve(above.func, call.frame) or getattr(above.func, "attr", "")
+            name = module.resolve(above.func, call.frame) or str(getattr(above.func, "attr", ""))
             if name.rpartition(".")[2] in _ORDERED:
                 return True
         if isinstance(above, ast.SetComp | ast.Set | ast.Compare | ast.Dict | ast.DictComp):
@@ -92,11 +91,11 @@ def _is_sorted_later(module: Module, name: str, call: Call) -> bool:
     for other in module.every_call:
         function = other.node.func
         if isinstance(function, ast.Attribute) and function.attr in ("sort", "sort_values"):
-            if name in words_of(function.value):
-                return True
-        elif other.name.rpartition(".")[2] in ("sorted", "natsorted") and other.node.args:
-            if name in words_of(other.node.args[0]):
-                return True
+            sorts: ast.expr | None = function.value
+        else:
+            sorts = other.node.args[0] if other.name.endswith("sorted") and other.node.args else None
+        if sorts is not None and name in words_of(sorts):
+            return True
     return False
 
 

@@ -59,7 +59,7 @@ def tf_deterministic_ops_variable(module: Module) -> Iterator[Hit]:
             yield Hit(each.node, message, "tf.config.experimental.enable_op_determinism()")
 
 
-@rule("OPL125", "tf-seeds-without-op-determinism", "warning", ["set_random_seed|set_seed", "tensorflow", "fit"])
+@rule("OPL125", "tf-seeds-without-op-determinism", "warning", ["set_random_seed or set_seed", "tensorflow", "fit"])
 def tf_seeds_without_op_determinism(module: Module) -> Iterator[Hit]:
     """A TensorFlow training that is seeded but may use nondeterministic ops."""
     if _VARIABLE in module.text or any(module.calls(_OP_DETERMINISM)) or not _is_tensorflow(module):

@@ -18,7 +18,10 @@ _SEEDING = frozenset(("manual_seed", "set_state", "seed", "setstate"))
 
 
 @rule(
-    "OPL221", "numpy-generator-unseeded", "warning", ["default_rng|RandomState|SeedSequence|PCG64|MT19937|Philox|SFC64"]
+    "OPL221",
+    "numpy-generator-unseeded",
+    "warning",
+    ["default_rng or RandomState or SeedSequence or PCG64 or MT19937 or Philox or SFC64"],
 )
 def numpy_generator_unseeded(module: Module) -> Iterator[Hit]:
     """`np.random.default_rng()`."""

@@ -29,7 +29,7 @@ def _has_workers(module: Module, call: Call) -> bool:
     return given is not None and module.literal(given, call.frame) != 0
 
 
-@rule("OPL301", "loader-without-generator", "warning", ["DataLoader", "seed|determin"])
+@rule("OPL301", "loader-without-generator", "warning", ["DataLoader", "seed or determin"])
 def loader_without_generator(module: Module) -> Iterator[Hit]:
     """A DataLoader that shuffles with workers, without a generator, in a file that seeds."""
     for call in _loaders(module):
@@ -41,7 +41,7 @@ def loader_without_generator(module: Module) -> Iterator[Hit]:
             yield Hit(call.node, message, "generator=torch.Generator().manual_seed(seed)")
 
 
-@rule("OPL302", "loader-workers-unseeded", "warning", ["DataLoader", "num_workers", "seed|determin", "random"])
+@rule("OPL302", "loader-workers-unseeded", "warning", ["DataLoader", "num_workers", "seed or determin", "random"])
 def loader_workers_unseeded(module: Module) -> Iterator[Hit]:
     """Workers without worker_init_fn whose dataset draws with NumPy or random."""
     if module.torch is not None and module.torch >= _NUMPY_SEEDED_SINCE:
@@ -98,12 +98,13 @@ def _seeds_in(module: Module, function: ast.AST) -> Iterator[ast.expr]:
         return
     for call in module.calls("numpy.random.seed", "random.seed", "torch.manual_seed"):
         seed = seed_argument(call)
-        if seed is not None and call.node in inside and module.literal(seed, call.frame) is not None:
-            if not _asks_outside(module, seed):
-                yield seed
+        if seed is None or call.node not in inside or module.literal(seed, call.frame) is None:
+            continue
+        if not _asks_outside(seed):
+            yield seed
 
 
-def _asks_outside(module: Module, seed: ast.expr) -> bool:
+def _asks_outside(seed: ast.expr) -> bool:
     """Whether the seed is computed by a function we do not see."""
     return any(
         isinstance(each, ast.Call)

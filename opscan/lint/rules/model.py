@@ -12,16 +12,15 @@ from opscan.lint.records import Call
 from opscan.lint.rule import rule
 from opscan.lint.seeds import DRAWS
 
+_NUMBERS = ("torch.rand", "torch.randn", "torch.randint")
 
-@rule("OPL411", "random-number-in-forward", "warning", ["forward", "torch"],
-      r"\.\s*(?:rand\w*|uniform|choices?|sample|shuffle|normal\w*|bernoulli|gauss|permutation|binomial|beta|multinomial)\b"
-      r"|import[^\n]*\b(?:rand|choice|uniform|normal|bernoulli|sample|shuffle|gauss)"
-      r"|from\s+(?:random|numpy\.random|torch)\s+import\s*\(")  # fmt: skip
+
+@rule("OPL411", "random-number-in-forward", "warning", ["forward", r"~rand(?:n|int|om)?\b"])
 def random_number_in_forward(module: Module) -> Iterator[Hit]:
     """A number drawn in forward, in eval mode too: a rate, a choice, or anything from NumPy or random."""
     for call in drawn_in_forward(module):
         generator = DRAWS[call.name]
-        if generator == "torch" and not _is_one_number(module, call):
+        if generator == "torch" and not (call.name in _NUMBERS and _is_one_number(module, call)):
             continue
         if generator == "torch":
             message = f"`{call.name}` draws a number in forward, in eval mode too"
@@ -77,7 +76,7 @@ def _is_one_number(module: Module, call: Call) -> bool:
     if call.name == "torch.randint":
         sizes = sizes[-1:]
     if not sizes and call.keyword("size") is None:
-        return call.name in ("torch.rand", "torch.randn")
+        return False
     size = sizes[0] if sizes else call.keyword("size")
     if isinstance(size, ast.Tuple | ast.List):
         return all(module.literal(each, call.frame) == 1 for each in size.elts)

@@ -1,4 +1,4 @@
-"""OPL90x: ops that may be nondeterministic on a GPU. `opscan check` sees the sizes and the dtypes, and judges better."""
+"""OPL90x: ops that may be nondeterministic on a GPU; `opscan check` sees sizes and dtypes, and judges better."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _hit(call: Call, what: str) -> Hit:
     return Hit(call.node, f"{what}; {_CHECK}", "opscan check MODULE:MODEL")
 
 
-@rule("OPL901", "padding-backward", "info", ["replicate|reflect|ReplicationPad|ReflectionPad"])
+@rule("OPL901", "padding-backward", "info", ["replicate or reflect or ReplicationPad or ReflectionPad"])
 def padding_backward(module: Module) -> Iterator[Hit]:
     """padding_mode="replicate" and "reflect"."""
     layers = [
@@ -34,7 +34,7 @@ def padding_backward(module: Module) -> Iterator[Hit]:
             yield _hit(call, f"`{call.name.rpartition('.')[2]}` adds border gradients with atomics on CUDA")
 
 
-@rule("OPL902", "interpolation-backward", "info", ["interpolate|Upsample|grid_sample"])
+@rule("OPL902", "interpolation-backward", "info", ["interpolate or Upsample or grid_sample"])
 def interpolation_backward(module: Module) -> Iterator[Hit]:
     """Linear and cubic interpolation, and grid_sample."""
     for call in module.calls(f"{_F}interpolate", f"{_NN}Upsample", f"{_F}upsample", f"{_NN}UpsamplingBilinear2d"):
@@ -50,7 +50,7 @@ def interpolation_backward(module: Module) -> Iterator[Hit]:
     "OPL903",
     "pooling-backward",
     "info",
-    ["Adaptive|adaptive_|MaxUnpool|max_unpool|Fractional|fractional_|Pool3d|pool3d"],
+    ["Adaptive or adaptive_ or MaxUnpool or max_unpool or Fractional or fractional_ or Pool3d or pool3d"],
 )
 def pooling_backward(module: Module) -> Iterator[Hit]:
     """Adaptive pooling to more than one cell, fractional and 3d pooling, unpooling."""
@@ -75,7 +75,12 @@ def _is_one(module: Module, size: ast.expr, call: Call) -> bool:
     return module.literal(size, call.frame) == 1
 
 
-@rule("OPL904", "indexed-additions", "info", ["index_add|scatter|put_|bincount|histc|index_reduce|index_put"])
+@rule(
+    "OPL904",
+    "indexed-additions",
+    "info",
+    ["index_add or scatter or put_ or bincount or histc or index_reduce or index_put"],
+)
 def indexed_additions(module: Module) -> Iterator[Hit]:
     """index_add, scatter_add, scatter_reduce, put_, bincount with weights, histc."""
     names = ("index_add", "scatter_add", "scatter_reduce", "index_reduce", "put", "histc")
@@ -88,7 +93,7 @@ def indexed_additions(module: Module) -> Iterator[Hit]:
             yield _hit(call, "`bincount` with weights adds with atomics on CUDA")
 
 
-@rule("OPL905", "ties", "info", ["kthvalue|median"])
+@rule("OPL905", "ties", "info", ["kthvalue or median"])
 def ties(module: Module) -> Iterator[Hit]:
     """kthvalue and median along a dimension pick any of several equal values."""
     for call in (*module.calls("torch.kthvalue"), *module.methods("kthvalue")):
@@ -98,14 +103,14 @@ def ties(module: Module) -> Iterator[Hit]:
             yield _hit(call, "`median` along a dimension picks any of several equal values on CUDA")
 
 
-@rule("OPL906", "ctc-loss", "info", ["ctc_loss|CTCLoss"])
+@rule("OPL906", "ctc-loss", "info", ["ctc_loss or CTCLoss"])
 def ctc_loss(module: Module) -> Iterator[Hit]:
     """CTC loss."""
     for call in module.calls(f"{_F}ctc_loss", f"{_NN}CTCLoss"):
         yield _hit(call, "the backward of CTC loss adds with atomics on CUDA, unless cuDNN runs it")
 
 
-@rule("OPL907", "noise-in-forward", "info", ["forward", "rand|normal|bernoulli|poisson|multinomial"])
+@rule("OPL907", "noise-in-forward", "info", ["forward", "rand or normal or bernoulli or poisson or multinomial"])
 def noise_in_forward(module: Module) -> Iterator[Hit]:
     """Tensors of noise drawn in forward, in eval mode too."""
     for call in drawn_in_forward(module):

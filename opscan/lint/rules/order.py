@@ -26,7 +26,7 @@ _EVERY_TIME = frozenset(("forward", "training_step", "__getitem__", "validation_
 Loop = ast.For | ast.AsyncFor | ast.While
 
 
-@rule("OPL211", "seed-after-model", "warning", ["seed", "nn|Module|models|timm|keras|lightning"])
+@rule("OPL211", "seed-after-model", "warning", ["seed", "nn or Module or models or timm or keras or lightning"])
 def seed_after_model(module: Module) -> Iterator[Hit]:
     """The first seed comes after the model's weights were drawn."""
     seeds = [each for each in seed_calls(module) if each.generators & {"torch", "tf"}]

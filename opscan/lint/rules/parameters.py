@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from opscan.lint.finding import Hit
 from opscan.lint.module import Module
@@ -18,7 +19,14 @@ _WALKS = frozenset(("parameters", "named_parameters", "_parameters", "apply", "i
 _PURE = frozenset(("Parameter", "register_parameter", "linear", "einsum", "matmul", "bmm", "print", "append"))
 
 
-@rule("OPL412", "parameter-uninitialised", "error", ["Parameter", "Tensor|empty"])
+_MADE = (
+    r"~Parameter\s*\((?:\s|#[^\n]*\n)*(?:data\s*=\s*)?[\w.]*(?:Tensor|empty\w*)\s*\("
+    r" or ~Parameter\s+as\b or ~empty\s+as\b or ~Tensor\s+as\b or ~Parameter\s*\n or ~empty\s*\n or ~torch\.Tensor\s*\n"
+)
+"""nn.Parameter(torch.empty(...)), or a sign that one of the two goes by another name."""
+
+
+@rule("OPL412", "parameter-uninitialised", "error", ["Parameter", _MADE])
 def parameter_uninitialised(module: Module) -> Iterator[Hit]:
     """`nn.Parameter(torch.Tensor(n, m))` that nothing in the file initialises."""
     for call in module.calls("torch.nn.Parameter"):
@@ -67,30 +75,63 @@ def _has_initialising_base(module: Module) -> bool:
 
 def _is_initialised(module: Module, home: ast.ClassDef, name: str) -> bool:
     """Whether something in the file may write the parameter and is reached: a call with it, or an assignment to it."""
-    methods = {each.name: each for each in home.body if isinstance(each, ast.FunctionDef)}
-    reached = _reached(methods, "__init__")
-    if "reset_parameters" in _called_from_outside(module, home):
-        reached |= _reached(methods, "reset_parameters")
-
-    def counts(function: ast.AST | None, inside: ast.ClassDef | None) -> bool:
-        if inside is not home or not isinstance(function, ast.FunctionDef) or function.name not in methods:
-            return True
-        return function.name in reached or (function.name != "forward" and not _is_reset(function.name))
-
-    for call in module.every_call:
-        if isinstance(call.statement, ast.Expr) or _is_filled(call):
-            if _is_given(call, name) and counts(call.frame.function, call.frame.class_of_method):
-                return True
-    for each in module.assignments:
-        if _writes_into(each.target, name) and counts(each.frame.function, each.frame.class_of_method):
-            return True
-    if any(words_of(methods[each]) & _WALKS for each in reached if each in methods):
+    view = _view_of(module, home)
+    if view.writes_all:
         return True
+    for function, inside in _writers(module).get(name, ()):
+        if inside is not home or not isinstance(function, ast.FunctionDef) or function.name not in view.methods:
+            return True
+        if function.name in view.reached or (function.name != "forward" and not _is_reset(function.name)):
+            return True
+    return False
+
+
+class _View(NamedTuple):
+    """A class: its methods, those that run when it is built, and whether all its parameters are written somewhere."""
+
+    methods: dict[str, ast.FunctionDef]
+    reached: set[str]
+    writes_all: bool
+
+
+def _view_of(module: Module, home: ast.ClassDef) -> _View:
+    views: dict[ast.ClassDef, _View] = module.cache.setdefault("classes", {})
+    if home not in views:
+        methods = {each.name: each for each in home.body if isinstance(each, ast.FunctionDef)}
+        reached = _reached(methods, "__init__")
+        if "reset_parameters" in _called_from_outside(module, home):
+            reached |= _reached(methods, "reset_parameters")
+        walks = any(words_of(methods[each]) & _WALKS for each in reached if each in methods)
+        views[home] = _View(methods, reached, walks or _is_known_to_initialiser(module, home))
+    return views[home]
+
+
+def _is_known_to_initialiser(module: Module, home: ast.ClassDef) -> bool:
+    """Whether a function outside the class that initialises, as `_init_weights`, knows it or walks all parameters."""
+    if "initialisers" not in module.cache:
+        module.cache["initialisers"] = [
+            (node, frame.class_of_method, words_of(node))
+            for node, frame in module.functions
+            if "init" in node.name and not node.name.startswith("__")
+        ]
     return any(
-        home.name in words_of(node) or words_of(node) & _WALKS
-        for node, _ in module.functions
-        if "init" in node.name and not node.name.startswith("__") and node not in methods.values()
+        inside is not home and (home.name in words or words & _WALKS)
+        for _, inside, words in module.cache["initialisers"]
     )
+
+
+def _writers(module: Module) -> dict[str, list[tuple[ast.AST | None, ast.ClassDef | None]]]:
+    """By the name of an attribute: the functions, and their classes, that may write what it holds."""
+    if "writers" not in module.cache:
+        found: dict[str, list[tuple[ast.AST | None, ast.ClassDef | None]]] = {}
+        places = [(call.frame, _given(call)) for call in module.every_call]
+        places += [(each.frame, _written(each.target)) for each in module.assignments]
+        for frame, names in places:
+            for name in names:
+                found.setdefault(name, []).append((frame.function, frame.class_of_method))
+        module.cache["writers"] = found
+    writers: dict[str, list[tuple[ast.AST | None, ast.ClassDef | None]]] = module.cache["writers"]
+    return writers
 
 
 def _is_reset(name: str) -> bool:
@@ -103,39 +144,36 @@ def _reached(methods: dict[str, ast.FunctionDef], start: str) -> set[str]:
     while queue:
         method = methods.get(queue.pop())
         for each in ast.walk(method) if method else ():
-            if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each.value.id == "self":
-                if each.attr in methods and each.attr not in reached:
-                    reached.add(each.attr)
-                    queue.append(each.attr)
+            if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "self" and each.attr in methods:
+                queue += {each.attr} - reached
+                reached.add(each.attr)
     return reached
 
 
 def _called_from_outside(module: Module, home: ast.ClassDef) -> set[str]:
     """The methods that are called in the file, but not in the class."""
-    return {
-        call.node.func.attr
-        for call in module.every_call
-        if isinstance(call.node.func, ast.Attribute) and call.frame.class_of_method is not home
-    }
+    if "callers" not in module.cache:
+        callers: dict[str, set[ast.ClassDef | None]] = {}
+        for call in module.every_call:
+            if isinstance(call.node.func, ast.Attribute):
+                callers.setdefault(call.node.func.attr, set()).add(call.frame.class_of_method)
+        module.cache["callers"] = callers
+    return {name for name, classes in module.cache["callers"].items() if classes - {home}}
 
 
-def _is_filled(call: Call) -> bool:
-    """Whether a call writes in place: `self.weight.data.normal_()`, also inside a longer expression."""
-    function = call.node.func
-    return isinstance(function, ast.Attribute) and function.attr.endswith("_") and not function.attr.startswith("_")
-
-
-def _is_given(call: Call, name: str) -> bool:
-    """Whether a call is handed the attribute, or is a method of it; what only reads it is not counted."""
+def _given(call: Call) -> set[str]:
+    """The attributes that a call may write: it stands alone and is handed them, or is a method in place of one."""
     function = call.node.func
     last = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    if last in _PURE:
-        return False
-    places: list[ast.expr] = [*call.node.args, *(each.value for each in call.node.keywords), function]
-    return any(isinstance(each, ast.Attribute) and each.attr == name for place in places for each in ast.walk(place))
+    if last in _PURE or not (isinstance(call.statement, ast.Expr) or last.endswith("_")):
+        return set()
+    places: list[ast.expr] = [*call.node.args, *(each.value for each in call.node.keywords)]
+    if isinstance(function, ast.Attribute):
+        places.append(function.value)
+    return {each.attr for place in places for each in ast.walk(place) if isinstance(each, ast.Attribute)}
 
 
-def _writes_into(target: ast.expr, name: str) -> bool:
-    """Whether an assignment writes into the parameter: self.weight.data = ..., self.weight[...] = ..."""
+def _written(target: ast.expr) -> set[str]:
+    """The attributes that an assignment writes into: self.weight.data = ..., self.weight[...] = ..."""
     inside = target.value if isinstance(target, ast.Attribute | ast.Subscript) else target
-    return any(isinstance(each, ast.Attribute) and each.attr == name for each in ast.walk(inside))
+    return {each.attr for each in ast.walk(inside) if isinstance(each, ast.Attribute)}

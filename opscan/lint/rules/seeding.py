@@ -61,7 +61,12 @@ def _draws(module: Module, call: Call) -> bool:
     return True
 
 
-@rule("OPL202", "seed-from-clock", "warning", ["seed|default_rng|RandomState|random", "time|pid|uuid|urandom|secrets"])
+@rule(
+    "OPL202",
+    "seed-from-clock",
+    "warning",
+    ["seed or default_rng or RandomState or random", "time or pid or uuid or urandom or secrets"],
+)
 def seed_from_clock(module: Module) -> Iterator[Hit]:
     """A seed made of the time, the process or the system's entropy."""
     for call, seed in _seeded(module):
@@ -99,18 +104,19 @@ def seed_from_entropy(module: Module) -> Iterator[Hit]:
             yield Hit(call.node, message, "hand in a number")
 
 
-@rule("OPL204", "hash-as-seed", "warning", ["hash", "seed|default_rng|RandomState|Random"])
+@rule("OPL204", "hash-as-seed", "warning", ["hash", "seed or default_rng or RandomState or Random"])
 def hash_as_seed(module: Module) -> Iterator[Hit]:
     """A seed made with hash(), which differs from process to process for texts."""
     for call, seed in _seeded(module):
         value = module.value_of(seed, call.frame)
         for each in ast.walk(value):
-            if isinstance(each, ast.Call) and module.resolve(each.func, call.frame) == "hash" and each.args:
-                if not _is_number(module, each.args[0], call.frame):
-                    message = "hash() of a text is salted: it differs from process to process"
-                    fix = "zlib.crc32(text.encode()), or PYTHONHASHSEED=0 before Python starts"
-                    yield Hit(seed, message, fix)
-                    break
+            if not isinstance(each, ast.Call) or module.resolve(each.func, call.frame) != "hash" or not each.args:
+                continue
+            if not _is_number(module, each.args[0], call.frame):
+                message = "hash() of a text is salted: it differs from process to process"
+                fix = "zlib.crc32(text.encode()), or PYTHONHASHSEED=0 before Python starts"
+                yield Hit(seed, message, fix)
+                break
 
 
 def _is_number(module: Module, node: ast.expr, frame: Frame) -> bool:

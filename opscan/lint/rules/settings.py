@@ -24,7 +24,7 @@ _FLAGS = (
 )  # fmt: skip
 
 
-@rule("OPL101", "function-overwritten", "error", ["seed|determinis"])
+@rule("OPL101", "function-overwritten", "error", ["seed or determinis"])
 def function_overwritten(module: Module) -> Iterator[Hit]:
     """`torch.use_deterministic_algorithms = True`."""
     for name in _FUNCTIONS:
@@ -33,14 +33,14 @@ def function_overwritten(module: Module) -> Iterator[Hit]:
                 continue
             written, value = source_of(module, each.target), source_of(module, each.value)
             call = f"{written}()" if name.endswith("enable_op_determinism") else f"{written}({value})"
-            alone = isinstance(each.statement, ast.Assign) and len(each.statement.targets) == 1
-            alone = alone and isinstance(each.statement.targets[0], ast.Attribute)
+            targets = each.statement.targets if isinstance(each.statement, ast.Assign) else []
+            alone = len(targets) == 1 and isinstance(targets[0], ast.Attribute)
             edits = (replace(each.statement, call),) if alone else ()
             message = f"`{written}` is a function: assigning {value} to it destroys it and sets nothing"
             yield Hit(each.statement, message, f"call it: {call}", edits)
 
 
-@rule("OPL102", "flag-called", "error", ["cudnn|matmul|fill_uninitialized_memory", "torch"])
+@rule("OPL102", "flag-called", "error", ["cudnn or matmul or fill_uninitialized_memory", "torch"])
 def flag_called(module: Module) -> Iterator[Hit]:
     """`torch.backends.cudnn.deterministic()`."""
     for call in module.calls(*_FLAGS):
@@ -66,14 +66,15 @@ def strict_without_argument(module: Module) -> Iterator[Hit]:
         yield Hit(call.node, f"`{written}` without its argument raises TypeError", f"{written}(True)", edits)
 
 
-@rule("OPL104", "warn-only", "warning", ["deterministic", "warn|1"])
+@rule("OPL104", "warn-only", "warning", ["deterministic", "warn or 1"])
 def warn_only(module: Module) -> Iterator[Hit]:
     """`torch.use_deterministic_algorithms(True, warn_only=True)`."""
     message = "is not strict mode: ops without a deterministic kernel only warn, and attention stays nondeterministic"
     for call in module.calls(STRICT):
-        if module.literal(call.keyword("warn_only"), call.frame) is True:
-            if module.literal(call.argument("mode", 0), call.frame) is not False and not _asked_to_warn(call.frame):
-                yield Hit(call.node, f"warn_only=True {message}", "leave warn_only=True out")
+        warns = module.literal(call.keyword("warn_only"), call.frame) is True
+        is_on = module.literal(call.argument("mode", 0), call.frame) is not False
+        if warns and is_on and not _asked_to_warn(call.frame):
+            yield Hit(call.node, f"warn_only=True {message}", "leave warn_only=True out")
     for call in module.calls("torch.set_deterministic_debug_mode"):
         if module.literal(call.argument("debug_mode", 0), call.frame) in (1, "warn") and not _asked_to_warn(call.frame):
             yield Hit(call.node, f"the debug mode `warn` {message}", 'torch.set_deterministic_debug_mode("error")')
@@ -87,7 +88,7 @@ def _asked_to_warn(frame: Frame) -> bool:
     return any("warn" in word for test in tests_around(frame) for word in words_of(test))
 
 
-@rule("OPL105", "set-deterministic-removed", "error", ["set_deterministic|is_deterministic"])
+@rule("OPL105", "set-deterministic-removed", "error", ["set_deterministic or is_deterministic"])
 def set_deterministic_removed(module: Module) -> Iterator[Hit]:
     """`torch.set_deterministic(True)`."""
     newer = {"torch.set_deterministic": STRICT, "torch.is_deterministic": "torch.are_deterministic_algorithms_enabled"}
@@ -112,7 +113,7 @@ def _is_guarded_by_version(call: Call) -> bool:
     return any("version" in word.lower() or word in ("hasattr", "set_deterministic") for word in words)
 
 
-@rule("OPL106", "cudnn-benchmark", "warning", ["benchmark", "cudnn|Trainer|lightning"])
+@rule("OPL106", "cudnn-benchmark", "warning", ["benchmark", "cudnn or Trainer or lightning"])
 def cudnn_benchmark(module: Module) -> Iterator[Hit]:
     """`torch.backends.cudnn.benchmark = True`."""
     settings = module.settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from opscan.lint.finding import Hit
@@ -11,18 +12,17 @@ from opscan.lint.rule import rule
 from opscan.lint.scopes import BUILTINS, FunctionNode
 
 _OWN = frozenset(("__file__", "__name__", "__path__", "__class__", "__spec__", "__doc__", "__builtins__"))
-_KINDS = ("index", "select", "gather", "scatter", "determin")
+_KIND = "(?:[iI]ndex|[sS]elect|[gG]ather|[sS]catter|[dD]etermin)"
 
 
-@rule("OPL415", "argument-unused-name-undefined", "error", ["torch"],
-      r"(?i)def\s+\w*(?:index|select|gather|scatter|determin)")  # fmt: skip
+@rule("OPL415", "argument-unused-name-undefined", "error", ["torch", f"~def\\s+\\w*{_KIND}"])
 def argument_unused_name_undefined(module: Module) -> Iterator[Hit]:
     """A home-made index_select, gather or scatter that reads a name nobody defines, and not its own argument."""
     if module.scope.stars or not _imports_torch(module):
         return
     bound: set[str] | None = None
     for function, _ in module.functions:
-        if not any(kind in function.name.lower() for kind in _KINDS):
+        if not re.search(_KIND, function.name):
             continue
         unused = _unused_arguments(function)
         if unused and bound is None:
