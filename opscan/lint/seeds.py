@@ -40,6 +40,8 @@ SEEDERS: dict[str, frozenset[str]] = {
 _SEEDS = re.compile(
     r"(^|_)(re)?seed(s|_|$)|seed_?(all|everything|every)|set_?seed|determinis|reproducib", re.IGNORECASE
 )
+MENTIONED = r"~seed\w*\s*\( or ~seed\w*\s+as\b or ~seed\w*\s*\n or ~eterminis\w*\s*\( or ~eproducib\w*\s*\("
+"""What stands in every file that seeds (see `rule.rule`): a call of such a function, or another name for it."""
 _KNOWN = ("torch.", "numpy.", "random.", "tensorflow.", "keras.", "sklearn.", "jax.")
 """Of these the functions that seed are in the table; others only have a word of it in their names."""
 _NUMPY_DRAWS = frozenset(

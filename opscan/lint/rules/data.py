@@ -27,8 +27,9 @@ ORDER_MATTERS = frozenset(
 )  # fmt: skip
 
 
-@rule("OPL311", "split-unseeded", "warning",
-      ["train_test_split or ShuffleSplit or shuffle or resample or KFold or random_split", "sklearn or random_split"])  # fmt: skip
+@rule("OPL311", "split-unseeded", "warning", [
+    "train_test_split or ShuffleSplit or shuffle or resample or KFold or random_split", "sklearn or random_split",
+])  # fmt: skip
 def split_unseeded(module: Module) -> Iterator[Hit]:
     """train_test_split and friends without random_state, random_split without generator."""
     seeded: frozenset[str] = frozenset().union(*(each.generators for each in seed_calls(module)))
@@ -49,13 +50,14 @@ def split_unseeded(module: Module) -> Iterator[Hit]:
 
 
 _SETS = (
-    r"~set(?<!\wset)\s*\(\s*[^)\s] or ~\{[^{}:]*\bfor\b"  # set(x), {x for x in y}
-    r" or ~\(\s*\{\s*['\"][^'\"\n]*['\"]\s*, or ~=\s*\{\s*['\"][^'\"\n]*['\"]\s*,"  # {"a", "b"}
+    r"~set(?<!\wset)(?<!\w\sset)\s*\(\s*[^)\s] or ~\(\s*\{[^{}:]*\bfor\b or ~=\s*\{[^{}:]*\bfor\b"
+    r" or ~\(\s*\{\s*['\"][^'\"\n]*['\"]\s*, or ~=\s*\{\s*['\"][^'\"\n]*['\"]\s*,"
 )
+"""set(x), {x for x in y} and {"a", "b"}, handed to something or given a name."""
 
 
 @rule("OPL313", "set-order", "warning", [
-    "~enumerate\\s*\\( or choice or sample or shuffle or permutation or array or tensor or split or Subset", _SETS,
+    r"~enumerate\s*\( or choice or sample or shuffle or permutation or array or tensor or split or Subset", _SETS,
 ])  # fmt: skip
 def set_order(module: Module) -> Iterator[Hit]:
     """The order of a set of texts becomes numbers: labels, indices, samples."""

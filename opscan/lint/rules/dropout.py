@@ -17,10 +17,10 @@ _FUNCTIONS = tuple(
     for each in ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 )
 _USED = (
-    r"alpha_dropout or ~functional\s+import or ~dropout(?<=\.dropout)(?<!self\.dropout)\d?d?\b"
-    r" or ~\.\s+dropout"
+    r"alpha_dropout or ~functional\s+import or ~\.\s+dropout"
+    r" or ~dropout(?<=\.dropout)(?<!self\.dropout)\d?d?\b(?!\s*\([^()#]*\btraining\s*=\s*(?!True))"
 )
-"""F.dropout by any name: as an attribute of something other than self, or imported from torch.nn.functional."""
+"""F.dropout by any name, as an attribute of something other than self or imported; not where training= follows."""
 _ATTENTION = "torch.nn.functional.scaled_dot_product_attention"
 
 

@@ -12,7 +12,7 @@ from opscan.lint.questions import bases_of, is_neural, loops_around, words_of
 from opscan.lint.records import Call
 from opscan.lint.rule import rule
 from opscan.lint.scopes import exclude
-from opscan.lint.seeds import SeedCall, seed_calls
+from opscan.lint.seeds import MENTIONED, SeedCall, seed_calls
 
 _LAYERS = (
     "Linear", "Conv", "LSTM", "GRU", "RNN", "Embedding", "Transformer", "Bilinear", "MultiheadAttention", "LazyLinear",
@@ -26,7 +26,7 @@ _EVERY_TIME = frozenset(("forward", "training_step", "__getitem__", "validation_
 Loop = ast.For | ast.AsyncFor | ast.While
 
 
-@rule("OPL211", "seed-after-model", "warning", ["seed", "nn or Module or models or timm or keras or lightning"])
+@rule("OPL211", "seed-after-model", "warning", [MENTIONED, "nn or Module or models or timm or keras or lightning"])
 def seed_after_model(module: Module) -> Iterator[Hit]:
     """The first seed comes after the model's weights were drawn."""
     seeds = [each for each in seed_calls(module) if each.generators & {"torch", "tf"}]
@@ -76,7 +76,7 @@ def _inside_one_statement(model: Call, seed: SeedCall) -> bool:
     return model.statement is seed.call.statement
 
 
-@rule("OPL212", "seed-per-iteration", "warning", ["seed"])
+@rule("OPL212", "seed-per-iteration", "warning", [MENTIONED])
 def seed_per_iteration(module: Module) -> Iterator[Hit]:
     """The same seed again before every batch, so that each draws the same numbers."""
     for each in seed_calls(module):
@@ -93,7 +93,7 @@ def seed_per_iteration(module: Module) -> Iterator[Hit]:
             yield Hit(each.call.node, message, "seed once, before the loop")
 
 
-@rule("OPL213", "seed-per-epoch", "warning", ["seed"])
+@rule("OPL213", "seed-per-epoch", "warning", [MENTIONED])
 def seed_per_epoch(module: Module) -> Iterator[Hit]:
     """The same seed again in every epoch, so that each sees the same augmentation and order."""
     for each in seed_calls(module):

@@ -170,10 +170,18 @@ def _given(call: Call) -> set[str]:
     places: list[ast.expr] = [*call.node.args, *(each.value for each in call.node.keywords)]
     if isinstance(function, ast.Attribute):
         places.append(function.value)
-    return {each.attr for place in places for each in ast.walk(place) if isinstance(each, ast.Attribute)}
+    return {name for place in places for name in _attributes(place)}
 
 
 def _written(target: ast.expr) -> set[str]:
     """The attributes that an assignment writes into: self.weight.data = ..., self.weight[...] = ..."""
     inside = target.value if isinstance(target, ast.Attribute | ast.Subscript) else target
-    return {each.attr for each in ast.walk(inside) if isinstance(each, ast.Attribute)}
+    return set(_attributes(inside))
+
+
+def _attributes(node: ast.expr) -> Iterator[str]:
+    """The attributes that lead to a value: weight and data of `self.weight.data[0]`."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Starred):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        node = node.value

@@ -10,7 +10,7 @@ from opscan.lint.module import Module
 from opscan.lint.records import Call
 from opscan.lint.rule import rule
 from opscan.lint.scopes import Frame
-from opscan.lint.seeds import DRAWS, SEEDERS, is_seeder_by_name, seed_argument, seed_calls
+from opscan.lint.seeds import DRAWS, MENTIONED, SEEDERS, is_seeder_by_name, seed_argument, seed_calls
 
 _HOW = {"torch": "torch.manual_seed", "numpy": "np.random.seed", "random": "random.seed"}
 _ORDER = ("torch", "cuda", "numpy", "random", "tf")
@@ -23,7 +23,7 @@ _TAKES_SEED = (
 _FROM_ENTROPY = ("numpy.random.seed", "random.seed", "torch.seed", "torch.cuda.seed", "torch.cuda.seed_all")
 
 
-@rule("OPL201", "generators-unseeded", "warning", ["seed"])
+@rule("OPL201", "generators-unseeded", "warning", [MENTIONED])
 def generators_unseeded(module: Module) -> Iterator[Hit]:
     """Some generators are seeded, and others that the file draws from are not."""
     seeds = seed_calls(module)
@@ -92,7 +92,7 @@ def _seeded(module: Module) -> Iterator[tuple[Call, ast.expr]]:
             yield call, call.node.args[0]
 
 
-@rule("OPL203", "seed-from-entropy", "warning", ["seed"])
+@rule("OPL203", "seed-from-entropy", "warning", [MENTIONED])
 def seed_from_entropy(module: Module) -> Iterator[Hit]:
     """`random.seed()`: called without a seed it takes one from the system."""
     for call in module.calls(*_FROM_ENTROPY):

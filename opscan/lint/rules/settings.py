@@ -24,7 +24,12 @@ _FLAGS = (
 )  # fmt: skip
 
 
-@rule("OPL101", "function-overwritten", "error", ["seed or determinis"])
+@rule(
+    "OPL101",
+    "function-overwritten",
+    "error",
+    [r"~seed(?<=[._]seed)(?:_all)?\s*(?:[=,:)\]]|\\) or determinis or debug_mode"],
+)
 def function_overwritten(module: Module) -> Iterator[Hit]:
     """`torch.use_deterministic_algorithms = True`."""
     for name in _FUNCTIONS:
