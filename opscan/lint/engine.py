@@ -70,7 +70,7 @@ def _not_parsed(file: str, error: SyntaxError, notebook: Notebook | None) -> Fil
 def _judge(
     tree: ast.Module, text: str, file: str, rules: Sequence[Rule], options: Options, notebook: Notebook | None
 ) -> list[Finding]:
-    module = Module(tree, text, options.torch)
+    module = Module(tree, text, options.torch, file)
     try:
         hits = [(rule, hit) for rule in rules for hit in rule.find(module)]
     finally:

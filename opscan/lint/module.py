@@ -17,9 +17,10 @@ from opscan.lint.walk import walk
 class Module:
     """What the rules ask about one file."""
 
-    def __init__(self, tree: ast.Module, text: str = "", torch: tuple[int, ...] | None = None) -> None:
+    def __init__(self, tree: ast.Module, text: str = "", torch: tuple[int, ...] | None = None, file: str = "") -> None:
         self.tree = tree
         self.text = text
+        self.file = file
         self.torch = torch
         """The oldest torch that the project runs on, if it says so."""
         notes = walk(tree)

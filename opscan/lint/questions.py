@@ -11,6 +11,7 @@ from opscan.lint.records import Call
 from opscan.lint.scopes import Frame
 
 STRICT = "torch.use_deterministic_algorithms"
+_NEURAL = ("torch.nn.", "lightning.pytorch.LightningModule", "keras.Model", "tensorflow.keras.Model")
 DEVICE_WORDS = frozenset(("cuda", "is_available", "device", "device_count", "gpu", "gpus", "use_cuda", "n_gpu"))
 
 
@@ -113,10 +114,11 @@ def bases_of(module: Module, node: ast.ClassDef) -> list[str]:
 
 def is_neural(module: Module, node: ast.ClassDef) -> bool:
     """Whether a class is an nn.Module, by a base or by having a `forward` of its own."""
-    if any(isinstance(each, ast.FunctionDef) and each.name == "forward" for each in node.body):
-        return True
-    known = ("torch.nn.", "lightning.pytorch.LightningModule", "keras.Model", "tensorflow.keras.Model")
-    return any(name.startswith(known) for name in bases_of(module, node))
+    known: dict[ast.ClassDef, bool] = module.cache.setdefault("neural", {})
+    if node not in known:
+        has_forward = any(isinstance(each, ast.FunctionDef) and each.name == "forward" for each in node.body)
+        known[node] = has_forward or any(name.startswith(_NEURAL) for name in bases_of(module, node))
+    return known[node]
 
 
 def method_names(node: ast.ClassDef) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from opscan.lint.finding import Hit, replace
 from opscan.lint.module import Module
-from opscan.lint.questions import bases_of, is_neural, tests_around, words_of
+from opscan.lint.questions import bases_of, tests_around, words_of
 from opscan.lint.records import Call
 from opscan.lint.rule import rule
 from opscan.lint.seeds import DRAWS
@@ -45,7 +45,10 @@ def drawn_in_forward(module: Module) -> Iterator[Call]:
 def _is_model(module: Module, home: ast.ClassDef) -> bool:
     """Whether a class has layers or calls their functions: an augmentation with a `forward` draws on purpose."""
     nodes = [home, *(module.classes[each[1:]] for each in bases_of(module, home) if each[1:] in module.classes)]
-    return is_neural(module, home) and any(
+    bases = [name for each in nodes for name in bases_of(module, each)]
+    if not any(name.startswith(("torch.nn.", "lightning.")) or "Model" in name for name in bases):
+        return False
+    return any(
         (call.name.startswith("torch.nn.") and call.name not in ("torch.nn.Module", "torch.nn.functional.pad"))
         or call.name.startswith("torch.einsum")
         for node in nodes
