@@ -41,7 +41,7 @@ def _in_model(module: Module, calls: Iterable[Call]) -> Iterator[Call]:
             continue
         if function is not None and _OTHER_CODE.search(function.name.lower()):
             continue
-        if home is None and _OTHER_CODE.search(os.path.basename(module.file).lower()):
+        if home is None and _OTHER_CODE.search("/".join(module.file.lower().replace(os.sep, "/").split("/")[-3:])):
             continue
         yield call
 
@@ -106,6 +106,8 @@ def pooling_backward(module: Module) -> Iterator[Hit]:
 
 
 def _is_one(module: Module, size: ast.expr, call: Call) -> bool:
+    if isinstance(size, ast.Name):
+        size = _default_of(size.id, call) or size
     size = module.value_of(size, call.frame)
     if isinstance(size, ast.Tuple | ast.List):
         return all(module.literal(each, call.frame) == 1 for each in size.elts)
@@ -127,10 +129,17 @@ def indexed_additions(module: Module) -> Iterator[Hit]:
         if not _adds_exactly(module, call):
             yield _hit(call, f"`{_last(call)}` combines equal indices in any order on CUDA")
     for call in _in_model(module, (*module.calls("torch.histc"), *module.methods("histc"))):
-        yield _hit(call, "`histc` of floats counts with atomics on CUDA, and strict mode raises")
+        if not _is_cast(module, call):
+            yield _hit(call, "`histc` of floats counts with atomics on CUDA, and strict mode raises")
     for call in _in_model(module, (*module.calls("torch.bincount"), *module.methods("bincount"))):
         if call.argument("weights", 1 if call.name else 0) is not None:
             yield _hit(call, "`bincount` with weights adds with atomics on CUDA")
+
+
+def _is_cast(module: Module, call: Call) -> bool:
+    """Whether what is counted is seen to be integers, or made of another type that is not said here."""
+    counted = call.argument("input", 0) if call.name else None
+    return counted is not None and bool(words_of(module.value_of(counted, call.frame)) & (_INTEGERS | {"to"}))
 
 
 @rule("OPL905", "ties", "info", ["kthvalue or median"])
