@@ -136,6 +136,16 @@ def indexed_additions(module: Module) -> Iterator[Hit]:
             yield _hit(call, "`bincount` with weights adds with atomics on CUDA")
 
 
+def _default_of(name: str, call: Call) -> ast.expr | None:
+    """The default of a parameter of the function a call stands in."""
+    function = call.frame.function
+    if function is None:
+        return None
+    given = [*function.args.posonlyargs, *function.args.args]
+    defaults = dict(zip((each.arg for each in reversed(given)), reversed(function.args.defaults), strict=False))
+    return defaults.get(name)
+
+
 def _is_cast(module: Module, call: Call) -> bool:
     """Whether what is counted is seen to be integers, or made of another type that is not said here."""
     counted = call.argument("input", 0) if call.name else None
