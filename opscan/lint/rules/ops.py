@@ -41,7 +41,7 @@ def _in_model(module: Module, calls: Iterable[Call]) -> Iterator[Call]:
             continue
         if function is not None and _OTHER_CODE.search(function.name.lower()):
             continue
-        if home is None and _OTHER_CODE.search("/".join(module.file.lower().replace(os.sep, "/").split("/")[-3:])):
+        if home is None and _OTHER_CODE.search("/".join(module.file.lower().replace(os.sep, "/").split("/")[-4:])):
             continue
         yield call
 
@@ -51,7 +51,10 @@ def _adds_exactly(module: Module, call: Call) -> bool:
     source = call.keyword("src") or call.keyword("source") or next(iter(call.node.args[-1:]), None)
     if source is None:
         return False
-    words = words_of(source) | words_of(module.value_of(source, call.frame))
+    words = words_of(source)
+    found = call.frame.scope.find(source.id) if isinstance(source, ast.Name) else None
+    for binding in found[1] if found else ():
+        words |= words_of(binding.value) if binding.value is not None else set()
     return bool(words & _INTEGERS) or any("mask" in word or word in _ONES for word in words)
 
 
@@ -156,6 +159,9 @@ def _is_cast(module: Module, call: Call) -> bool:
 def ties(module: Module) -> Iterator[Hit]:
     """kthvalue and median along a dimension pick any of several equal values."""
     for call in _in_model(module, (*module.calls("torch.kthvalue"), *module.methods("kthvalue"))):
+        above = module.parents.get(call.node)
+        if isinstance(above, ast.Attribute) and above.attr == "values":
+            continue  # the value is the same, whichever of equal ones is picked
         yield _hit(call, "`kthvalue` picks any of several equal values on CUDA")
     for call in _in_model(module, module.calls("torch.median", "torch.nanmedian")):
         if call.argument("dim", 1) is not None:
