@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from opscan.lint.finding import Hit, replace
-from opscan.lint.module import Module
-from opscan.lint.questions import environment_writes, strict_calls, tests_around, words_of
+from opscan.lint.module import NOT_CONSTANT, Module
+from opscan.lint.questions import STRICT, environment_writes, strict_calls, tests_around, words_of
 from opscan.lint.records import Call
 from opscan.lint.rule import rule
 
@@ -30,11 +30,20 @@ def cublas_config_missing(module: Module) -> Iterator[Hit]:
         return
     for call in strict_calls(module):
         tests = " ".join(word for test in tests_around(call.frame) for word in words_of(test))
+        if _is_put_back(module, call):
+            continue
         if any(device in tests.lower() for device in ("xpu", "mps", "npu", "hpu")):
             continue
         message = f"strict mode without {_VARIABLE}: up to torch 2.9 the first matrix product on CUDA raises"
         yield Hit(call.node, message, f'os.environ["{_VARIABLE}"] = ":4096:8" before CUDA is used')
         return
+
+
+def _is_put_back(module: Module, call: Call) -> bool:
+    """Whether strict mode is on for a while only: the same function sets it again to what it was."""
+    home = call.frame.home.node
+    others = (each for each in module.calls(STRICT) if each is not call and each.frame.home.node is home)
+    return any(module.literal(each.argument("mode", 0), each.frame) is NOT_CONSTANT for each in others)
 
 
 @rule("OPL112", "cublas-config-late", "error", [_VARIABLE])

@@ -16,6 +16,7 @@ _UNWRITTEN = frozenset(f"torch.{each}" for each in (
     "Tensor", "empty", "empty_like", "FloatTensor", "DoubleTensor", "HalfTensor", "cuda.FloatTensor",
 ))  # fmt: skip
 _WALKS = frozenset(("parameters", "named_parameters", "_parameters", "apply", "init_weights", "post_init"))
+_WHOLE = frozenset(("uint8", "int8", "int16", "int32", "int64", "int", "long", "short"))
 _PURE = frozenset(("Parameter", "register_parameter", "linear", "einsum", "matmul", "bmm", "print", "append"))
 
 
@@ -29,19 +30,23 @@ _MADE = (
 @rule("OPL412", "parameter-uninitialised", "error", ["Parameter", _MADE])
 def parameter_uninitialised(module: Module) -> Iterator[Hit]:
     """`nn.Parameter(torch.Tensor(n, m))` that nothing in the file initialises."""
+    loaded = {call.frame.class_of_method for call in module.calls("torch.nn.Parameter") if _is_frozen(module, call)}
     for call in module.calls("torch.nn.Parameter"):
         inner = call.argument("data", 0)
         if not isinstance(inner, ast.Call) or not _is_unwritten(module, inner, call):
             continue
-        if module.literal(call.argument("requires_grad", 1), call.frame) is False:
-            continue  # of a quantised layer, filled by what is loaded
         home, name = call.frame.class_of_method, _attribute_given(module, call)
-        if home is None or name is None or not _knows_all_bases(module, home):
+        if home is None or name is None or home in loaded or not _knows_all_bases(module, home):
             continue
         if not _is_initialised(module, home, name) and not _has_initialising_base(module):
             made = ast.unparse(inner.func)
             message = f"the parameter `{name}` is made of `{made}`: memory that nothing has written, nor initialises"
             yield Hit(call.node, message, "call reset_parameters() in __init__, or torch.nn.init on it")
+
+
+def _is_frozen(module: Module, call: Call) -> bool:
+    """Whether a parameter is not trained, as in a quantised layer, which what is loaded fills."""
+    return module.literal(call.argument("requires_grad", 1), call.frame) is False
 
 
 def _is_unwritten(module: Module, inner: ast.Call, call: Call) -> bool:
@@ -51,6 +56,8 @@ def _is_unwritten(module: Module, inner: ast.Call, call: Call) -> bool:
         return False
     if any(module.literal(each, call.frame) == 0 for each in inner.args):
         return False
+    if any(each.arg == "dtype" and words_of(each.value) & _WHOLE for each in inner.keywords):
+        return False  # quantised weights, filled by what is loaded
     holds_values = name.endswith("Tensor") and inner.args and isinstance(inner.args[0], ast.List | ast.Tuple)
     return not holds_values
 
