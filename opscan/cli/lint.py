@@ -172,8 +172,7 @@ def _print(arguments: argparse.Namespace, findings: Sequence[Finding], problems:
             print(f"{count:6} {code}")
     else:
         print(output.render_text(findings), end="")
-    for each in problems:
-        complain(str(each))
+    _complain(problems)
     if arguments.format == "text" and findings:
         mendable = sum(bool(each.edits) for each in findings)
         words = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
@@ -182,34 +181,53 @@ def _print(arguments: argparse.Namespace, findings: Sequence[Finding], problems:
 
 def _mend(arguments: argparse.Namespace, findings: Sequence[Finding], problems: list[Problem]) -> int:
     """Mend file by file; what is mended is no longer a finding."""
-    from opscan.lint.fix import Mended, difference, mend, write
-
-    left, mended = list(findings), 0
-    for file in dict.fromkeys(each.file for each in findings):
-        own = [each for each in findings if each.file == file]
-        outcome = mend(file, _bytes_of(arguments, file), own)
-        if isinstance(outcome, Mended):
-            if arguments.diff:
-                print(difference(outcome), end="")
-            elif "-" in arguments.paths:
-                sys.stdout.flush()
-                sys.stdout.buffer.write(outcome.data)
-            elif problem := write(outcome):
-                problems.append(problem)
-                continue
-            mended += len(outcome.applied)
-            left = [each for each in left if each not in outcome.applied]
-        elif outcome is not None:
-            problems.append(outcome)
+    by_file: dict[str, list[Finding]] = {}
+    for each in findings:
+        by_file.setdefault(each.file, []).append(each)
+    mended: set[Finding] = set()
+    for file, own in by_file.items():
+        mended |= _mend_one(arguments, file, own, problems)
+    if "-" in arguments.paths and not mended and arguments.fix:
+        sys.stdout.buffer.write(arguments.stdin)
+    left = [each for each in findings if each not in mended]
     if arguments.diff:
-        for each in problems:
-            complain(str(each))
-        complain(f"{mended} of {len(findings)} findings can be mended")
+        _complain(problems)
+        complain(f"{len(mended)} of {len(findings)} findings can be mended")
         return COULD_NOT_LOOK if problems else FINDINGS if findings else CLEAN
     if "-" not in arguments.paths:
         _print(arguments, left, problems)
-    complain(f"{mended} mended, {len(left)} left")
+    complain(f"{len(mended)} mended, {len(left)} left")
     return COULD_NOT_LOOK if problems else FINDINGS if left else CLEAN
+
+
+def _mend_one(
+    arguments: argparse.Namespace, file: str, findings: Sequence[Finding], problems: list[Problem]
+) -> set[Finding]:
+    """Mend one file, or show or print how it would be; the findings that are gone."""
+    from opscan.lint.finding import Problem
+    from opscan.lint.fix import Mended, difference, mend, write
+
+    try:
+        outcome = mend(file, _bytes_of(arguments, file), findings)
+    except OSError as error:
+        outcome = Problem(file, f"not mended: {error.strerror or error}")
+    if isinstance(outcome, Mended):
+        if arguments.diff:
+            print(difference(outcome), end="")
+        elif "-" in arguments.paths:
+            sys.stdout.buffer.write(outcome.data)
+        elif problem := write(outcome):
+            problems.append(problem)
+            return set()
+        return set(outcome.applied)
+    if outcome is not None:
+        problems.append(outcome)
+    return set()
+
+
+def _complain(problems: Iterable[Problem]) -> None:
+    for each in problems:
+        complain(str(each))
 
 
 def _bytes_of(arguments: argparse.Namespace, file: str) -> bytes:

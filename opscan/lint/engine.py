@@ -40,31 +40,51 @@ def lint_source(data: bytes, file: str, options: Options) -> FileResult:
     except NotTextError as error:
         return _failed(file, f"not linted: {error}")
     text = notebook.text if notebook else source.text
+    problem: Problem | None = None
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
-        return _not_parsed(file, error, notebook)
+        problem = _not_parsed(file, error, notebook)
+        if notebook is None:
+            return FileResult(problem=problem)
+        text = _parsable(notebook)  # the other cells are linted
+        tree = ast.parse(text)
     except (RecursionError, MemoryError):
         return _failed(file, "not linted: nested too deeply for Python's parser")
     except ValueError as error:
         return _failed(file, f"not linted: {error}")
     try:
-        return FileResult(tuple(_judge(tree, text, file, rules, options, notebook)))
+        return FileResult(tuple(_judge(tree, text, file, rules, options, notebook)), problem)
     except RecursionError:
         return _failed(file, "not linted: nested too deeply")
 
 
-def _failed(file: str, what: str, line: int = 0, column: int = 0) -> FileResult:
-    return FileResult(problem=Problem(file, what, line, column))
+def _failed(file: str, what: str) -> FileResult:
+    return FileResult(problem=Problem(file, what))
 
 
-def _not_parsed(file: str, error: SyntaxError, notebook: Notebook | None) -> FileResult:
+def _parsable(notebook: Notebook) -> str:
+    """The cells that are Python; the lines of the others are left empty."""
+    lines = notebook.text.splitlines(keepends=True)
+    cells: dict[int, list[int]] = {}
+    for number, origin in enumerate(notebook.lines):
+        cells.setdefault(origin.cell, []).append(number)
+    for numbers in cells.values():
+        try:
+            ast.parse("".join(lines[number] for number in numbers))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            for number in numbers:
+                lines[number] = "\n"
+    return "".join(lines)
+
+
+def _not_parsed(file: str, error: SyntaxError, notebook: Notebook | None) -> Problem:
     line, column = error.lineno or 1, max(error.offset or 1, 1)
     what = f"not linted: syntax error, {error.msg}"
     if notebook and 0 < line <= len(notebook.lines):
         origin = notebook.lines[line - 1]
-        return _failed(f"{file}:cell {origin.cell}", what, origin.line, column)
-    return _failed(file, what, line, column)
+        return Problem(f"{file}:cell {origin.cell}", what, origin.line, column)
+    return Problem(file, what, line, column)
 
 
 def _judge(
