@@ -94,9 +94,17 @@ def _is_sorted_later(module: Module, name: str, call: Call) -> bool:
             sorts: ast.expr | None = function.value
         else:
             sorts = other.node.args[0] if other.name.endswith("sorted") and other.node.args else None
+            if sorts is not None and not isinstance(sorts, ast.Name) and name not in _targets(other.statement):
+                continue  # sorted for something else
         if sorts is not None and name in words_of(sorts):
             return True
     return False
+
+
+def _targets(statement: ast.stmt) -> set[str]:
+    """The names and attributes that a statement assigns."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    return {word for target in targets for word in words_of(target)}
 
 
 def _feeds_data(module: Module, call: Call) -> bool:

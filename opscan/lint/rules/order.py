@@ -38,7 +38,7 @@ def seed_after_model(module: Module) -> Iterator[Hit]:
         here = [each for each in seeds if each.call.frame.home.node is home.node]
         earlier = [each for each in here if each.call.at < model.at]
         after = [each for each in here if each.call.at > model.at and not exclude(each.call.frame, model.frame)]
-        if earlier or not after or _seeded_before_call(seeds, home.node):
+        if earlier or not after or _seeded_by_a_caller(module, seeds, home.node):
             continue
         if _inside_one_statement(model, after[0]) or set(loops_around(after[0].call.frame)) - set(
             loops_around(model.frame)
@@ -65,11 +65,13 @@ def _in_method_of_model(module: Module, call: Call) -> bool:
     return node is not None and is_neural(module, node)
 
 
-def _seeded_before_call(seeds: list[SeedCall], home: ast.AST) -> bool:
-    """Whether the model is built in a function, and the file seeds somewhere outside functions or in another one."""
-    if isinstance(home, ast.Module):
+def _seeded_by_a_caller(module: Module, seeds: list[SeedCall], home: ast.AST) -> bool:
+    """Whether a function runs after a seed elsewhere: at the module's level, or in a function that calls it."""
+    if not isinstance(home, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
-    return any(each.call.frame.home.node is not home for each in seeds)
+    callers = {call.frame.function for call in module.every_call if home.name in words_of(call.node.func)}
+    others = (each for each in seeds if each.call.name != f"@{home.name}")
+    return any(each.call.frame.function in callers | {None} for each in others)
 
 
 def _inside_one_statement(model: Call, seed: SeedCall) -> bool:

@@ -20,6 +20,7 @@ _TAKES_SEED = (
     *SEEDERS, "numpy.random.default_rng", "numpy.random.RandomState", "numpy.random.SeedSequence", "random.Random",
     "torch.seed",
 )  # fmt: skip
+_DRAW_INSIDE = ("torch.utils.data.DataLoader", "torch.nn.init.", "torch.nn.Linear", "torch.nn.Conv")
 _FROM_ENTROPY = ("numpy.random.seed", "random.seed", "torch.seed", "torch.cuda.seed", "torch.cuda.seed_all")
 
 
@@ -48,7 +49,7 @@ def _first_draw(module: Module, generator: str) -> Call | None:
     found = [
         call
         for name in module.called_names
-        if DRAWS.get(name) == generator or (generator == "torch" and name == "torch.utils.data.DataLoader")
+        if DRAWS.get(name) == generator or (generator == "torch" and name.startswith(_DRAW_INSIDE))
         for call in module.calls(name)
         if call.keyword("generator") is None and _draws(module, call)
     ]
@@ -56,7 +57,7 @@ def _first_draw(module: Module, generator: str) -> Call | None:
 
 
 def _draws(module: Module, call: Call) -> bool:
-    if call.name == "torch.utils.data.DataLoader":
+    if call.name.startswith("torch.utils.data."):
         return module.literal(call.argument("shuffle", 2), call.frame) is True
     return True
 
