@@ -1,4 +1,4 @@
-"""200 findings in the sources of five packages, drawn at random and read by hand: packages.csv.
+"""Findings in the sources of five packages, read by hand: all that are shown by default, others drawn at random.
 
 Verdicts: right; wrong (no backward follows, or it is no mistake); harmless (the op of an information-level finding is
 there, but reading the code shows that its bits do not vary). All findings above information level are in the list.
@@ -54,7 +54,7 @@ REPLAYED = [
 
 def test_at_most_one_in_twenty_is_wrong() -> None:
     verdicts = Counter(row.verdict for row in ROWS)
-    assert len(ROWS) == 200
+    assert len(ROWS) >= 200
     assert set(verdicts) <= {"right", "wrong", "harmless"}
     assert verdicts["wrong"] <= len(ROWS) // 20
     assert all(row.why for row in ROWS)
