@@ -101,10 +101,15 @@ class Module:
 
     def function_named(self, name: str) -> FunctionNode | None:
         """The function of the module itself that "@name" stands for."""
+        return self._functions_by_name.get(name)
+
+    @cached_property
+    def _functions_by_name(self) -> dict[str, FunctionNode]:
+        found: dict[str, FunctionNode] = {}
         for node, frame in self.functions:
-            if node.name == name and frame.kind != "class":
-                return node
-        return None
+            if frame.kind != "class":
+                found.setdefault(node.name, node)
+        return found
 
     def calls_in(self, node: ast.AST) -> list[Call]:
         """The calls between the first and the last line of a statement, in order."""

@@ -87,8 +87,9 @@ def _grown_in(loop: ast.For) -> set[str]:
 
 
 def _is_sorted_later(module: Module, name: str, call: Call) -> bool:
-    """Whether the variable is sorted anywhere in the class or module: by its method or by `sorted`."""
-    for other in module.every_call:
+    """Whether the variable is sorted in the class, function or module: by its method or by `sorted`."""
+    home = call.frame.class_of_method or call.frame.home.node
+    for other in module.every_call if isinstance(home, ast.Module) else module.calls_in(home):
         function = other.node.func
         if isinstance(function, ast.Attribute) and function.attr in ("sort", "sort_values"):
             sorts: ast.expr | None = function.value

@@ -72,15 +72,23 @@ def _is_seeded_later(module: Module, call: Call) -> bool:
     name = _name_given(above)
     if name is None:
         return False
-    if any(
-        _name_given(module.parents.get(other.node)) == name and other is not call and not _is_unseeded(module, other)
-        for other in module.calls(call.name)
-    ):
-        return call.name != "torch.Generator"
-    return any(
-        _last(each.node.func.value) == name  # type: ignore[attr-defined]
-        for each in module.methods(*_SEEDING)
-    )
+    if call.name != "torch.Generator" and name in _seeded_names(module, call.name):
+        return True
+    if "seeded" not in module.cache:
+        module.cache["seeded"] = {
+            _last(each.node.func.value)  # type: ignore[attr-defined]
+            for each in module.methods(*_SEEDING)
+        }
+    return name in module.cache["seeded"]
+
+
+def _seeded_names(module: Module, generator: str) -> set[str | None]:
+    """The names under which such a generator is made with a seed, in another place."""
+    if generator not in module.cache:
+        made = (call for call in module.calls(generator) if not _is_unseeded(module, call))
+        module.cache[generator] = {_name_given(module.parents.get(call.node)) for call in made}
+    names: set[str | None] = module.cache[generator]
+    return names
 
 
 def _name_given(above: ast.AST | None) -> str | None:
@@ -105,12 +113,15 @@ def _is_handed_on(module: Module, call: Call) -> bool:
     name = _name_given(above)
     if name is None:
         return True
-    return any(
-        isinstance(each, ast.Name) and each.id == name
-        for other in module.every_call
-        for each in other.node.args
-        if other.name != "torch.Generator"
-    ) or any(
-        isinstance(node, ast.Return | ast.Yield) and node.value is not None and name in words_of(node.value)
-        for node in ast.walk(module.tree)
-    )
+    if "handed on" not in module.cache:
+        module.cache["handed on"] = _names_handed_on(module)
+    return name in module.cache["handed on"]
+
+
+def _names_handed_on(module: Module) -> set[str]:
+    """The names that are arguments of calls, or returned."""
+    given = {each.id for call in module.every_call for each in call.node.args if isinstance(each, ast.Name)}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Return | ast.Yield) and node.value is not None:
+            given |= words_of(node.value)
+    return given

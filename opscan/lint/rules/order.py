@@ -29,24 +29,27 @@ Loop = ast.For | ast.AsyncFor | ast.While
 @rule("OPL211", "seed-after-model", "warning", [MENTIONED, "nn or Module or models or timm or keras or lightning"])
 def seed_after_model(module: Module) -> Iterator[Hit]:
     """The first seed comes after the model's weights were drawn."""
-    seeds = [each for each in seed_calls(module) if each.generators & {"torch", "tf"}]
-    built = sorted((call for call in module.every_call if _builds(module, call)), key=lambda call: call.at)
-    for model in built:
+    seeds: dict[ast.AST, list[SeedCall]] = {}
+    for each in seed_calls(module):
+        if each.generators & {"torch", "tf"}:
+            seeds.setdefault(each.call.frame.home.node, []).append(each)
+    known: set[ast.AST] = set()
+    for model in module.ordered_calls if seeds else ():
         home = model.frame.home
+        if home.node not in seeds or home.node in known or not _builds(module, model):
+            continue
         if home.kind == "class" or _in_method_of_model(module, model):
             continue
-        here = [each for each in seeds if each.call.frame.home.node is home.node]
-        earlier = [each for each in here if each.call.at < model.at]
+        here = seeds[home.node]
         after = [each for each in here if each.call.at > model.at and not exclude(each.call.frame, model.frame)]
-        if earlier or not after or _seeded_by_a_caller(module, seeds, home.node):
+        if here[0].call.at < model.at or not after or after[0].call.statement is model.statement:
             continue
-        if _inside_one_statement(model, after[0]) or set(loops_around(after[0].call.frame)) - set(
-            loops_around(model.frame)
-        ):
+        if set(loops_around(after[0].call.frame)) - set(loops_around(model.frame)):
             continue
-        message = f"seeds after the model was built in line {model.node.lineno}: its weights are drawn unseeded"
-        yield Hit(after[0].call.node, message, "seed before the model is built")
-        return
+        known.add(home.node)
+        if not _seeded_by_a_caller(module, seeds, home.node):
+            message = f"seeds after the model was built in line {model.node.lineno}: its weights are drawn unseeded"
+            yield Hit(after[0].call.node, message, "seed before the model is built")
 
 
 def _builds(module: Module, call: Call) -> bool:
@@ -65,17 +68,25 @@ def _in_method_of_model(module: Module, call: Call) -> bool:
     return node is not None and is_neural(module, node)
 
 
-def _seeded_by_a_caller(module: Module, seeds: list[SeedCall], home: ast.AST) -> bool:
+def _seeded_by_a_caller(module: Module, seeds: dict[ast.AST, list[SeedCall]], home: ast.AST) -> bool:
     """Whether a function runs after a seed elsewhere: at the module's level, or in a function that calls it."""
     if not isinstance(home, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
-    callers = {call.frame.function for call in module.every_call if home.name in words_of(call.node.func)}
-    others = (each for each in seeds if each.call.name != f"@{home.name}")
-    return any(each.call.frame.function in callers | {None} for each in others)
+    callers = {call.frame.home.node for call in _calls_by_last_name(module).get(home.name, ())} | {module.tree}
+    return any(each.call.name != f"@{home.name}" for node in callers for each in seeds.get(node, ()))
 
 
-def _inside_one_statement(model: Call, seed: SeedCall) -> bool:
-    return model.statement is seed.call.statement
+def _calls_by_last_name(module: Module) -> dict[str, list[Call]]:
+    """The calls by the last part of what they call, whatever it belongs to."""
+    if "by last name" not in module.cache:
+        found: dict[str, list[Call]] = {}
+        for call in module.every_call:
+            function = call.node.func
+            last = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            found.setdefault(last, []).append(call)
+        module.cache["by last name"] = found
+    calls: dict[str, list[Call]] = module.cache["by last name"]
+    return calls
 
 
 @rule("OPL212", "seed-per-iteration", "warning", [MENTIONED])

@@ -77,7 +77,11 @@ def _knows_all_bases(module: Module, home: ast.ClassDef) -> bool:
 
 def _has_initialising_base(module: Module) -> bool:
     """Whether a model of a library that initialises the modules within it stands in the file, as in transformers."""
-    return any("PreTrained" in ast.unparse(base) for node in module.classes.values() for base in node.bases)
+    if "pretrained" not in module.cache:
+        bases = (base for node in module.classes.values() for base in node.bases)
+        module.cache["pretrained"] = any("PreTrained" in word for base in bases for word in words_of(base))
+    pretrained: bool = module.cache["pretrained"]
+    return pretrained
 
 
 def _is_initialised(module: Module, home: ast.ClassDef, name: str) -> bool:
@@ -106,7 +110,7 @@ def _view_of(module: Module, home: ast.ClassDef) -> _View:
     if home not in views:
         methods = {each.name: each for each in home.body if isinstance(each, ast.FunctionDef)}
         reached = _reached(methods, "__init__")
-        if "reset_parameters" in _called_from_outside(module, home):
+        if _resetters(module) - {home}:
             reached |= _reached(methods, "reset_parameters")
         walks = any(words_of(methods[each]) & _WALKS for each in reached if each in methods)
         views[home] = _View(methods, reached, walks or _is_known_to_initialiser(module, home))
@@ -157,15 +161,16 @@ def _reached(methods: dict[str, ast.FunctionDef], start: str) -> set[str]:
     return reached
 
 
-def _called_from_outside(module: Module, home: ast.ClassDef) -> set[str]:
-    """The methods that are called in the file, but not in the class."""
-    if "callers" not in module.cache:
-        callers: dict[str, set[ast.ClassDef | None]] = {}
-        for call in module.every_call:
-            if isinstance(call.node.func, ast.Attribute):
-                callers.setdefault(call.node.func.attr, set()).add(call.frame.class_of_method)
-        module.cache["callers"] = callers
-    return {name for name, classes in module.cache["callers"].items() if classes - {home}}
+def _resetters(module: Module) -> set[ast.ClassDef | None]:
+    """The classes (None outside of any) in which some object's reset_parameters is called."""
+    if "resetters" not in module.cache:
+        module.cache["resetters"] = {
+            call.frame.class_of_method
+            for call in module.every_call
+            if getattr(call.node.func, "attr", "") == "reset_parameters"
+        }
+    resetters: set[ast.ClassDef | None] = module.cache["resetters"]
+    return resetters
 
 
 def _given(call: Call) -> set[str]:
