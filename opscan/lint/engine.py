@@ -109,17 +109,11 @@ def _judge(
 
 def _lines_with_comments(module: Module, node: ast.AST, lines: Sequence[str]) -> list[str]:
     """The lines on which a comment speaks of a node: its first, its last, and the last of its statement."""
-    last = getattr(node, "end_lineno", 1)
-    first = getattr(node, "lineno", 1)
-    statement: ast.AST | None = node
-    while statement is not None and not isinstance(statement, ast.stmt):
-        statement = module.parents.get(statement)
-    wanted = {first}
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.For | ast.While | ast.If):
+    first, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", 1)
+    wanted = {first, module.ends_of_statements.get(first, first)}
+    if not hasattr(node, "body"):
         wanted.add(last)
-    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr | ast.Return):
-        wanted.add(statement.end_lineno or first)
-    return [lines[number - 1] for number in wanted]
+    return [lines[number - 1] for number in sorted(wanted)]
 
 
 def _finding(rule: Rule, hit: Hit, file: str, lines: Sequence[str], notebook: Notebook | None) -> Finding:

@@ -124,6 +124,15 @@ class Module:
         return split_lines(self.text)
 
     @cached_property
+    def ends_of_statements(self) -> dict[int, int]:
+        """By line: the last line of the statement without a body that stands there."""
+        ends: dict[int, int] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.stmt) and not hasattr(node, "body") and node.end_lineno:
+                ends.update(dict.fromkeys(range(node.lineno, node.end_lineno + 1), node.end_lineno))
+        return ends
+
+    @cached_property
     def ordered_calls(self) -> list[Call]:
         """All calls by their position."""
         return sorted(self.every_call, key=lambda call: call.at)

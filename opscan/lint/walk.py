@@ -51,16 +51,14 @@ class _Walk:
                 self.expressions(statement, frame, statement)
 
     def expressions(self, top: ast.AST | None, frame: Frame, statement: ast.stmt) -> None:
-        """Note the calls below a node, and the parent of each expression; inner scopes get frames of their own."""
-        if top is None:
+        """Note the calls below a node, and the parents of all but names; inner scopes get frames of their own."""
+        if top is None or top.__class__ in _LEAVES:
             return
         calls, parents = self.calls, self.parents
         stack: list[tuple[ast.AST, Frame]] = [(top, frame)]
         while stack:
             node, here = stack.pop()
             kind = node.__class__
-            if kind is ast.Name or kind is ast.Constant:
-                continue
             if kind is ast.Call:
                 calls.append(Call(node, here, statement))  # type: ignore[arg-type]
             elif kind in _INNER_SCOPES:
@@ -68,12 +66,13 @@ class _Walk:
             elif kind is ast.NamedExpr:
                 self.bind_target(node.target, node.value, here)  # type: ignore[attr-defined]
             for value in node.__dict__.values():
-                if value.__class__ is list:
+                kind = value.__class__
+                if kind is list:
                     for child in value:
-                        if isinstance(child, ast.AST):
+                        if child.__class__ not in _LEAVES:
                             parents[child] = node
                             stack.append((child, here))
-                elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
+                elif kind not in _LEAVES:
                     parents[value] = node
                     stack.append((value, here))
 
@@ -232,6 +231,11 @@ class _Walk:
                     scope.elsewhere[name] = found[0]
 
 
+_LEAVES = frozenset(
+    (ast.Name, ast.Constant, ast.Load, ast.Store, ast.Del, int, str, type(None), *ast.operator.__subclasses__(),
+     *ast.unaryop.__subclasses__(), *ast.boolop.__subclasses__(), *ast.cmpop.__subclasses__())
+)  # fmt: skip
+"""Below these there is no call, and nobody asks for their parents."""
 _INNER_SCOPES = frozenset((ast.Lambda, *_COMPREHENSIONS))
 _STATEMENTS: dict[type[ast.stmt], Callable[[_Walk, Any, Frame], None]] = {
     ast.Assign: _Walk.assign,
