@@ -56,9 +56,14 @@ _SETS = (
 """set(x), {x for x in y} and {"a", "b"}, handed to something or given a name."""
 
 
-@rule("OPL313", "set-order", "warning", [
-    r"~enumerate\s*\( or choice or sample or shuffle or permutation or array or tensor or split or Subset", _SETS,
-])  # fmt: skip
+_TAKEN = r"(?:\s*\n|\s+as\b|\s*\(\s*(?:(?:list|tuple)\s*\(\s*)*(?:\w+\s*[,)]|(?:frozen)?set\s*\(|\{))"
+"""Behind a function that keeps an order: another name for it, or a lone name or a set handed in."""
+_KEEPS = " or ".join(f"~{name}{_TAKEN}" for name in (
+    "enumerate", "choices?", "sample", "shuffle", "permutation", "array", "tensor", "split", "Subset",
+))  # fmt: skip
+
+
+@rule("OPL313", "set-order", "warning", [_SETS, _KEEPS])
 def set_order(module: Module) -> Iterator[Hit]:
     """The order of a set of texts becomes numbers: labels, indices, samples."""
     for call in module.calls("enumerate", *sorted(ORDER_MATTERS - {"enumerate", "zip"})):
