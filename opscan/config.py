@@ -8,6 +8,8 @@
 "src/net.py" = ["Net(num_classes=10)"]  # names in the file, with constructor arguments if need be
 "src/layers/*.py" = ["src/net.py:Net"]  # a target elsewhere
 "tests/*" = []                          # nothing
+
+[tool.opscan.lint] belongs to the linter: see opscan/lint/settings.py.
 """
 
 from __future__ import annotations
@@ -127,7 +129,7 @@ def _config(content: dict[str, Any], path: Path) -> Config:
     rows = table.take("rule", list, required=False)
     inputs = table.take("inputs", dict, required=False)
     targets = table.take("targets", dict, required=False)
-    table.take("lint", dict, required=False)  # `opscan lint` reads it, without what this file imports
+    table.take("lint", dict, required=False)  # opscan/lint/settings.py reads it, without the packages this needs
     table.done()
     for folder in folders:
         if not folder.is_dir():

@@ -23,7 +23,7 @@ ROOMS = [
     {"errors", "blame", "progress"},
     {"rules", "isolation"},
     {"environment", "finding", "config"},
-    {"audit", "settings"},
+    {"audit", "settings", "lint"},
     {"target", "trace"},
     {"solving"},
     {"steps"},

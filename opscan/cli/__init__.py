@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from opscan import __version__
-from opscan.cli import check, check_files, env, rules, sweep
+from opscan.cli import check, check_files, env, lint, rules, sweep
 from opscan.cli.words import COULD_NOT_LOOK, complain
 from opscan.errors import OpscanError
 
@@ -43,6 +43,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"opscan {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (check, check_files, sweep, env, rules):
+    for command in (check, check_files, sweep, lint, env, rules):
         command.add(commands)
     return parser

@@ -1,0 +1,62 @@
+"""Findings as text, JSON, or GitHub annotations. SARIF stands in a file of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from opscan.lint.finding import Finding, Problem
+
+
+def render_text(findings: Sequence[Finding]) -> str:
+    """One line per finding: `file:line:col: CODE message`."""
+    return "".join(f"{each.place}: {each.code} {each.message}{' [*]' if each.edits else ''}\n" for each in findings)
+
+
+def render_json(findings: Sequence[Finding]) -> str:
+    """One versioned document; in notebooks the line is the file's, and the message names the cell."""
+    rows = [
+        {
+            "file": each.file,
+            "line": each.line,
+            "column": each.column,
+            "code": each.code,
+            "message": with_cell(each),
+            "fix": each.fix,
+        }
+        for each in findings
+    ]
+    return json.dumps({"schema": 1, "findings": rows}, indent=2) + "\n"
+
+
+def render_github(findings: Sequence[Finding], problems: Sequence[Problem]) -> str:
+    """Workflow commands, which GitHub shows beside the lines.
+
+    Source: GitHub docs, workflow commands: `%` and line ends are escaped, in properties `:` and `,` too.
+    """
+    words = {"error": "error", "warning": "warning", "info": "notice"}
+    lines = [
+        f"::{words[each.level]} file={_property(each.file)},line={each.line},col={each.column},"
+        f"endLine={each.end_line},title={each.code}::{_data(with_cell(each))}"
+        for each in findings
+    ]
+    lines += [
+        f"::error file={_property(each.file)},line={max(each.line, 1)},title=opscan lint::{_data(each.what)}"
+        for each in problems
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def with_cell(finding: Finding) -> str:
+    """The message, and in a notebook the cell and the line in it."""
+    if finding.cell is None:
+        return finding.message
+    return f"{finding.message} (cell {finding.cell}, line {finding.cell_line})"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
