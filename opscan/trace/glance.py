@@ -50,7 +50,9 @@ def glance(
     held = dict(kwargs)
     with on_meta([call, args, held, loss], training, values, casting) as twins:
         Repeats().install(twins.holders)
-        outputs = to_call(call, twins, training)(*twins.swap(args), **twins.swap(held))
+        run, args, held = to_call(call, twins, training), twins.swap(args), twins.swap(held)
+        values.seen.clear()  # what made the stand-ins is not the step's
+        outputs = run(*args, **held)
         if loss is not None:
             loss(outputs)
     return frozenset(values.seen)

@@ -196,11 +196,7 @@ def long_step(x, other):
     """Enough ops to be long, and a value that decides about one more."""
     for _ in range(40):
         x = x * 2
-    if x.sum() > 0:
-        x = x + 1
-    else:
-        x = other(x)
-    return x
+    return x + 1 if x.sum() > 0 else other(x)
 
 
 @pytest.mark.parametrize(
