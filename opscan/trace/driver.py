@@ -26,7 +26,7 @@ from opscan.trace.reach import named_by
 from opscan.trace.recorder import Recorder
 from opscan.trace.repeats import Repeats
 from opscan.trace.scripted import refuse_sharded
-from opscan.trace.spared import dynamo_spared
+from opscan.trace.spared import imports_spared
 from opscan.trace.unwritten import left_unwritten, unwritten_remembered
 from opscan.trace.values import Values, is_lazy, map_tensors, meta_like
 
@@ -44,7 +44,7 @@ def constructing(device: str = "cuda") -> Iterator[None]:
     """
     with (
         unchanged_process(),
-        dynamo_spared(),
+        imports_spared(),
         recorded_construction(),
         on_target(device),
         PublicCalls(),
@@ -106,7 +106,7 @@ def borrowing(
     """
     with ExitStack() as stack:
         stack.enter_context(process or unchanged_process())
-        stack.enter_context(dynamo_spared())
+        stack.enter_context(imports_spared())
         stack.enter_context(torch.inference_mode(False))
         held = [belongings] if belongings else []
         twins = stack.enter_context(borrowed([*held, Belongings(roots)], training, stand_in))

@@ -852,7 +852,7 @@ def test_autocast_around_a_check_stays_and_keeps_no_weight_of_the_trace():
         assert model(x).device.type == "cpu"
 
 
-def test_dynamo_is_not_imported_and_nothing_of_it_stays():
+def test_neither_dynamo_nor_sympy_is_imported_and_nothing_of_their_stand_ins_stays():
     """In a process of its own: other tests may have imported it."""
     code = """
 import sys, torch, opscan
@@ -861,6 +861,27 @@ model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Li
 opscan.check(model, (torch.randn(2, 3, 8, 8),))
 assert "torch._dynamo" not in sys.modules, "torch._dynamo"
 assert "_dynamo" not in torch.__dict__
+opscan.check("opscan.examples.cnn:CNN_v2")  # its padding checks sizes
+assert "torch.fx.experimental.symbolic_shapes" not in sys.modules, "symbolic_shapes"
+assert "sympy" not in sys.modules, "sympy"
+assert not hasattr(torch.fx.experimental, "symbolic_shapes")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_model_that_wants_symbols_gets_the_real_ones():
+    code = """
+import sys, torch, opscan
+def step(x):
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv, guard_or_false
+    assert guard_or_false(True) is True
+    seen.append(ShapeEnv)
+    return x * 2
+seen = []
+opscan.check(step, (torch.randn(2),))
+from torch.fx.experimental import symbolic_shapes
+assert seen[0] is symbolic_shapes.ShapeEnv
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
