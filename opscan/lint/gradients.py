@@ -21,7 +21,8 @@ _OTHER_FILE = re.compile(
 )
 """In a path: whole words, as `torch_geometric` and `transformers` are packages of models."""
 _NO_GRADIENT = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "torch.autograd.inference_mode")
-_IMAGES = frozenset(("pixel_values", "pixel_values_videos"))
+_INPUTS = frozenset(("pixel_values", "pixel_values_videos", "input_masks", "mask_inputs"))
+"""Names that models give to what is handed in: images, and the masks a user draws."""
 _MASKS = re.compile(r"att(?:entio)?n_mask")
 
 
@@ -41,10 +42,16 @@ def in_model(module: Module, calls: Iterable[Call]) -> Iterator[Call]:
 def with_backward(module: Module, calls: Iterable[Call]) -> Iterator[Call]:
     """Those of them whose input may have a gradient."""
     for call in in_model(module, calls):
-        given = call.argument("input", 0)
-        is_image = isinstance(given, ast.Name) and given.id in _IMAGES
-        if not (is_image or _becomes_mask(call) or _is_without_gradient(module, call)):
+        if not (_is_of_input(call) or _becomes_mask(call) or _never_has_gradient(module, call)):
             yield call
+
+
+def _is_of_input(call: Call) -> bool:
+    """Whether it is given what the model was handed in, as it is or as another type."""
+    given = call.argument("input", 0)
+    while isinstance(given, ast.Call) and isinstance(given.func, ast.Attribute):
+        given = given.func.value
+    return isinstance(given, ast.Name) and given.id in _INPUTS
 
 
 def _function_names(frame: Frame) -> list[str]:
@@ -65,11 +72,43 @@ def _is_called_by_loading(module: Module, frame: Frame) -> bool:
 
 
 def _becomes_mask(call: Call) -> bool:
-    """Whether the result is named an attention mask: it is compared with a threshold, which has no gradient."""
-    statement = call.statement
+    """Whether the result is an attention mask, or is only compared with a number: neither has a gradient."""
+    statement, function = call.statement, call.frame.function
     if not isinstance(statement, ast.Assign) or statement.value is not call.node:
         return False
-    return any(_MASKS.search(word) for word in words_of(statement.targets[0]))
+    target = statement.targets[0]
+    if any(_MASKS.search(word) for word in words_of(target)):
+        return True
+    return isinstance(target, ast.Name) and function is not None and _is_only_compared(target.id, statement, function)
+
+
+def _is_only_compared(name: str, statement: ast.Assign, function: ast.AST) -> bool:
+    """Whether a variable is, after a statement, read only to be reshaped or compared with a number."""
+    allowed: set[ast.AST] = set()
+    compared = False
+    for node in ast.walk(function):
+        if isinstance(node, ast.Compare) and isinstance(node.comparators[0], ast.Constant) and name in words_of(node):
+            compared = True
+            allowed.update(ast.walk(node))
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
+            allowed.update(ast.walk(node))
+    return compared and all(
+        node in allowed
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name)
+        and node.id == name
+        and isinstance(node.ctx, ast.Load)
+        and node.lineno >= statement.lineno
+    )
+
+
+def _never_has_gradient(module: Module, call: Call) -> bool:
+    """Whether it runs without a gradient, or all callers that its function has in the file do."""
+    if _is_without_gradient(module, call):
+        return True
+    function = call.frame.function
+    callers = list(module.calls(f"@{function.name}")) if function and call.frame.class_of_method is None else []
+    return bool(callers) and all(_is_without_gradient(module, each) for each in callers)
 
 
 def _is_without_gradient(module: Module, call: Call) -> bool:

@@ -165,7 +165,14 @@ def _default_of(name: str, call: Call) -> ast.expr | None:
 def _is_cast(module: Module, call: Call) -> bool:
     """Whether what is counted is seen to be integers, or made of another type that is not said here."""
     counted = call.argument("input", 0) if call.name else None
-    return counted is not None and bool(words_of(module.value_of(counted, call.frame)) & (_INTEGERS | {"to"}))
+    if counted is None:
+        return False
+    words = words_of(module.value_of(counted, call.frame))
+    if isinstance(counted, ast.Name) and call.frame.function is not None:
+        for each in ast.walk(call.frame.function):
+            if isinstance(each, ast.Assign) and counted.id in _stored(each):
+                words |= words_of(each.value)
+    return bool(words & (_INTEGERS | {"to"}))
 
 
 @rule("OPL905", "ties", "info", ["kthvalue or median"])
