@@ -55,26 +55,31 @@ class _Walk:
         if top is None or top.__class__ in _LEAVES:
             return
         calls, parents = self.calls, self.parents
-        stack: list[tuple[ast.AST, Frame]] = [(top, frame)]
-        while stack:
-            node, here = stack.pop()
-            kind = node.__class__
-            if kind is ast.Call:
-                calls.append(Call(node, here, statement))  # type: ignore[arg-type]
-            elif kind in _INNER_SCOPES:
-                here = self.inner(node, here)
-            elif kind is ast.NamedExpr:
-                self.bind_target(node.target, node.value, here)  # type: ignore[attr-defined]
-            for value in node.__dict__.values():
-                kind = value.__class__
-                if kind is list:
-                    for child in value:
-                        if child.__class__ not in _LEAVES:
-                            parents[child] = node
-                            stack.append((child, here))
-                elif kind not in _LEAVES:
-                    parents[value] = node
-                    stack.append((value, here))
+        later: list[tuple[ast.AST, Frame]] = [(top, frame)]
+        while later:
+            top, here = later.pop()
+            stack = [top]
+            push, pop = stack.append, stack.pop
+            while stack:
+                node: Any = pop()
+                kind = node.__class__
+                if kind is ast.Call:
+                    calls.append(Call(node, here, statement))
+                elif kind in _INNER_SCOPES and node not in self.notes.scopes:
+                    later.append((node, self.inner(node, here)))
+                    continue
+                elif kind is ast.NamedExpr:
+                    self.bind_target(node.target, node.value, here)
+                for field in _CHILDREN[kind]:
+                    value = getattr(node, field)
+                    if value.__class__ is list:
+                        for child in value:
+                            if child.__class__ not in _LEAVES:
+                                parents[child] = node
+                                push(child)
+                    elif value.__class__ not in _LEAVES:
+                        parents[value] = node
+                        push(value)
 
     def inner(self, node: ast.AST, frame: Frame) -> Frame:
         """The frame of a lambda or a comprehension, with its own names bound."""
@@ -236,6 +241,13 @@ _LEAVES = frozenset(
      *ast.unaryop.__subclasses__(), *ast.boolop.__subclasses__(), *ast.cmpop.__subclasses__())
 )  # fmt: skip
 """Below these there is no call, and nobody asks for their parents."""
+_NO_CHILDREN = frozenset(("arg", "attr", "ctx", "id", "kind", "level", "module", "name", "op", "ops", "type_comment"))
+_CHILDREN: dict[type, tuple[str, ...]] = {
+    kind: tuple(field for field in kind._fields if field not in _NO_CHILDREN)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+"""The fields of each kind of node in which there may be nodes."""
 _INNER_SCOPES = frozenset((ast.Lambda, *_COMPREHENSIONS))
 _STATEMENTS: dict[type[ast.stmt], Callable[[_Walk, Any, Frame], None]] = {
     ast.Assign: _Walk.assign,
