@@ -6,16 +6,19 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from opscan import __version__
-from opscan.cli import check, check_files, env, lint, rules, sweep
 from opscan.cli.words import COULD_NOT_LOOK, complain
 from opscan.errors import OpscanError
+
+_COMMANDS = ("check", "check-files", "sweep", "lint", "env", "rules")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status. Source of the numbers: `opscan check --help`."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = _parser(words).parse_args(words)
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()
@@ -36,13 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, with the one command that is asked for; with all of them where none is, as for --help."""
     parser = argparse.ArgumentParser(
         prog="opscan",
         description="Find every operation that makes a PyTorch model nondeterministic, and what to write instead.",
     )
     parser.add_argument("--version", action="version", version=f"opscan {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (check, check_files, sweep, lint, env, rules):
-        command.add(commands)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", prog="opscan")
+    for command in words[:1] if words[:1] and words[0] in _COMMANDS else _COMMANDS:
+        import_module(f"opscan.cli.{command.replace('-', '_')}").add(commands)
     return parser

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from opscan.lint.finding import FileResult, Finding, Hit, Problem, end_of
 from opscan.lint.module import Module
 from opscan.lint.noqa import is_silenced
-from opscan.lint.notebook import Notebook, read_notebook
 from opscan.lint.prefilter import rules_for
 from opscan.lint.rule import Rule
 from opscan.lint.source import NotTextError, characters, decode
+
+if TYPE_CHECKING:
+    from opscan.lint.notebook import Notebook
 
 LARGEST_BYTES = 4_000_000
 """A larger file is not parsed: Python needs about 200 bytes of memory for each byte of source."""
@@ -36,7 +38,7 @@ def lint_source(data: bytes, file: str, options: Options) -> FileResult:
         return _failed(file, f"not linted: {size}, more than {LARGEST_BYTES / 1e6:.0f} MB")
     try:
         source = decode(data)
-        notebook = read_notebook(source.text) if is_notebook else None
+        notebook = _notebook(source.text) if is_notebook else None
     except NotTextError as error:
         return _failed(file, f"not linted: {error}")
     text = notebook.text if notebook else source.text
@@ -61,6 +63,12 @@ def lint_source(data: bytes, file: str, options: Options) -> FileResult:
 
 def _failed(file: str, what: str) -> FileResult:
     return FileResult(problem=Problem(file, what))
+
+
+def _notebook(text: str) -> Notebook:
+    from opscan.lint.notebook import read_notebook
+
+    return read_notebook(text)
 
 
 def _parsable(notebook: Notebook) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from opscan.lint.finding import Finding, Problem
@@ -26,6 +25,8 @@ def render_json(findings: Sequence[Finding]) -> str:
         }
         for each in findings
     ]
+    import json
+
     return json.dumps({"schema": 1, "findings": rows}, indent=2) + "\n"
 
 

@@ -27,7 +27,10 @@ def rules_for(data: bytes, rules: Iterable[Rule], is_notebook: bool) -> list[Rul
     def has(word: Word) -> bool:
         known = seen.get(word)
         if known is None:
-            known = word in data if isinstance(word, bytes) else is_notebook or word.search(data) is not None
+            if isinstance(word, bytes):
+                known = word in data
+            else:
+                known = has(word.head) and (is_notebook or re.search(word.text, data) is not None)
             seen[word] = known
         return known
 

@@ -9,7 +9,17 @@ from typing import NamedTuple
 from opscan.lint.finding import Hit, Level
 from opscan.lint.module import Module
 
-Word = bytes | re.Pattern[bytes]
+_HEAD = re.compile(rb"\w{3,}(?![?*{])")
+
+
+class Pattern(NamedTuple):
+    """A regular expression, compiled when it is first looked for, and the letters that all that fits begins with."""
+
+    text: bytes
+    head: bytes
+
+
+Word = bytes | Pattern
 Find = Callable[[Module], Iterator[Hit]]
 
 
@@ -34,7 +44,8 @@ RULES: dict[str, Rule] = {}
 def rule(code: str, name: str, level: Level, needs: Iterable[str]) -> Callable[[Find], Find]:
     """Declare a rule. `needs` are groups, as "manual_seed or ~torch\\.seed": words, and after ~ patterns.
 
-    A pattern should begin with a letter or sign that stands for itself, which is searched for fast.
+    A pattern should begin with letters that stand for themselves, which are searched for fast, and has alternatives
+    only in parentheses.
     """
 
     def declare(find: Find) -> Find:
@@ -47,4 +58,8 @@ def rule(code: str, name: str, level: Level, needs: Iterable[str]) -> Callable[[
 
 
 def _word(text: str) -> Word:
-    return re.compile(text[1:].encode()) if text.startswith("~") else text.encode()
+    if not text.startswith("~"):
+        return text.encode()
+    pattern = text[1:].encode()
+    head = _HEAD.match(pattern)
+    return Pattern(pattern, head.group() if head else b"")

@@ -13,6 +13,8 @@ from opscan.lint.finding import FileResult, Problem
 
 FILES_PER_WORKER = 60
 """Starting a process costs about as much as judging this many files."""
+_CHUNK = 8
+"""Files handed to a process at once: few, since one file may take as long as a hundred others."""
 
 
 def lint_files(files: Sequence[str], options: Options, jobs: int | None = None) -> Iterator[FileResult]:
@@ -25,9 +27,8 @@ def lint_files(files: Sequence[str], options: Options, jobs: int | None = None) 
     import multiprocessing
 
     method = "fork" if sys.platform.startswith("linux") else "spawn"
-    size = max(1, min(50, len(files) // (workers * 4)))
     with multiprocessing.get_context(method).Pool(workers, _begin, (options,)) as pool:
-        yield from pool.imap(_lint, files, chunksize=size)
+        yield from pool.imap(_lint, files, chunksize=_CHUNK)
 
 
 @contextmanager

@@ -44,95 +44,23 @@ MENTIONED = r"~seed\w*\s*\( or ~seed\w*\s+as\b or ~seed\w*\s*\n or ~eterminis\w*
 """What stands in every file that seeds (see `rule.rule`): a call of such a function, or another name for it."""
 _KNOWN = ("torch.", "numpy.", "random.", "tensorflow.", "keras.", "sklearn.", "jax.")
 """Of these the functions that seed are in the table; others only have a word of it in their names."""
-_NUMPY_DRAWS = frozenset(
-    [
-        "beta",
-        "binomial",
-        "bytes",
-        "chisquare",
-        "choice",
-        "dirichlet",
-        "exponential",
-        "f",
-        "gamma",
-        "geometric",
-        "gumbel",
-        "hypergeometric",
-        "laplace",
-        "logistic",
-        "lognormal",
-        "logseries",
-        "multinomial",
-        "multivariate_normal",
-        "negative_binomial",
-        "normal",
-        "pareto",
-        "permutation",
-        "poisson",
-        "power",
-        "rand",
-        "randint",
-        "randn",
-        "random",
-        "random_integers",
-        "random_sample",
-        "ranf",
-        "rayleigh",
-        "sample",
-        "shuffle",
-        "standard_cauchy",
-        "standard_exponential",
-        "standard_gamma",
-        "standard_normal",
-        "standard_t",
-        "triangular",
-        "uniform",
-        "vonmises",
-        "wald",
-        "weibull",
-        "zipf",
-    ]
-)
-_RANDOM_DRAWS = frozenset(
-    [
-        "betavariate",
-        "binomialvariate",
-        "choice",
-        "choices",
-        "expovariate",
-        "gammavariate",
-        "gauss",
-        "getrandbits",
-        "lognormvariate",
-        "normalvariate",
-        "paretovariate",
-        "randbytes",
-        "randint",
-        "random",
-        "randrange",
-        "sample",
-        "shuffle",
-        "triangular",
-        "uniform",
-        "vonmisesvariate",
-        "weibullvariate",
-    ]
-)
-_TORCH_DRAWS = frozenset(
-    [
-        "rand",
-        "randn",
-        "randint",
-        "randperm",
-        "rand_like",
-        "randn_like",
-        "randint_like",
-        "bernoulli",
-        "multinomial",
-        "normal",
-        "poisson",
-    ]
-)
+_NUMPY_DRAWS = frozenset((
+    "beta", "binomial", "bytes", "chisquare", "choice", "dirichlet", "exponential", "f", "gamma", "geometric",
+    "gumbel", "hypergeometric", "laplace", "logistic", "lognormal", "logseries", "multinomial",
+    "multivariate_normal", "negative_binomial", "normal", "pareto", "permutation", "poisson", "power", "rand",
+    "randint", "randn", "random", "random_integers", "random_sample", "ranf", "rayleigh", "sample", "shuffle",
+    "standard_cauchy", "standard_exponential", "standard_gamma", "standard_normal", "standard_t", "triangular",
+    "uniform", "vonmises", "wald", "weibull", "zipf",
+))  # fmt: skip
+_RANDOM_DRAWS = frozenset((
+    "betavariate", "binomialvariate", "choice", "choices", "expovariate", "gammavariate", "gauss", "getrandbits",
+    "lognormvariate", "normalvariate", "paretovariate", "randbytes", "randint", "random", "randrange", "sample",
+    "shuffle", "triangular", "uniform", "vonmisesvariate", "weibullvariate",
+))  # fmt: skip
+_TORCH_DRAWS = frozenset((
+    "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "bernoulli", "multinomial",
+    "normal", "poisson",
+))  # fmt: skip
 DRAWS: dict[str, str] = {
     **{f"numpy.random.{each}": "numpy" for each in _NUMPY_DRAWS},
     **{f"random.{each}": "random" for each in _RANDOM_DRAWS},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from opscan.errors import ConfigError
@@ -79,6 +78,8 @@ def read_table(table: object, path: str) -> LintConfig:
         raise ConfigError("is no table", place, 'Write [tool.opscan.lint], and below it select = ["OPL1"].')
     for key in table:
         if key not in _KEYS:
+            from difflib import get_close_matches
+
             near = get_close_matches(key, _KEYS, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(_KEYS)}."
             raise ConfigError(f"unknown key {key!r}", place, hint)

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from opscan.lint.names import canonical
+from opscan.lint.nodes import CHILDREN, COMPREHENSIONS, INNER_SCOPES, LEAVES
 from opscan.lint.records import Assignment, Call
 from opscan.lint.scopes import Binding, Frame, FunctionNode, Scope
-
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 class Notes:
@@ -52,29 +51,34 @@ class _Walk:
 
     def expressions(self, top: ast.AST | None, frame: Frame, statement: ast.stmt) -> None:
         """Note the calls below a node, and the parents of all but names; inner scopes get frames of their own."""
-        if top is None or top.__class__ in _LEAVES:
+        if top is None or top.__class__ in LEAVES:
             return
         calls, parents = self.calls, self.parents
-        stack: list[tuple[ast.AST, Frame]] = [(top, frame)]
-        while stack:
-            node, here = stack.pop()
-            kind = node.__class__
-            if kind is ast.Call:
-                calls.append(Call(node, here, statement))  # type: ignore[arg-type]
-            elif kind in _INNER_SCOPES:
-                here = self.inner(node, here)
-            elif kind is ast.NamedExpr:
-                self.bind_target(node.target, node.value, here)  # type: ignore[attr-defined]
-            for value in node.__dict__.values():
-                kind = value.__class__
-                if kind is list:
-                    for child in value:
-                        if child.__class__ not in _LEAVES:
-                            parents[child] = node
-                            stack.append((child, here))
-                elif kind not in _LEAVES:
-                    parents[value] = node
-                    stack.append((value, here))
+        later: list[tuple[ast.AST, Frame]] = [(top, frame)]
+        while later:
+            top, here = later.pop()
+            stack = [top]
+            push, pop = stack.append, stack.pop
+            while stack:
+                node: Any = pop()
+                kind = node.__class__
+                if kind is ast.Call:
+                    calls.append(Call(node, here, statement))
+                elif kind in INNER_SCOPES and node not in self.notes.scopes:
+                    later.append((node, self.inner(node, here)))
+                    continue
+                elif kind is ast.NamedExpr:
+                    self.bind_target(node.target, node.value, here)
+                for field in CHILDREN[kind]:
+                    value = getattr(node, field)
+                    if value.__class__ is list:
+                        for child in value:
+                            if child.__class__ not in LEAVES:
+                                parents[child] = node
+                                push(child)
+                    elif value.__class__ not in LEAVES:
+                        parents[value] = node
+                        push(value)
 
     def inner(self, node: ast.AST, frame: Frame) -> Frame:
         """The frame of a lambda or a comprehension, with its own names bound."""
@@ -85,7 +89,7 @@ class _Walk:
             self.bind_parameters(node.args, inside)
             return inside
         inside = Frame("comprehension", node, frame, scope)
-        assert isinstance(node, _COMPREHENSIONS)
+        assert isinstance(node, COMPREHENSIONS)
         for generator in node.generators:
             self.bind_target(generator.target, None, inside)
         return inside
@@ -231,12 +235,6 @@ class _Walk:
                     scope.elsewhere[name] = found[0]
 
 
-_LEAVES = frozenset(
-    (ast.Name, ast.Constant, ast.Load, ast.Store, ast.Del, int, str, type(None), *ast.operator.__subclasses__(),
-     *ast.unaryop.__subclasses__(), *ast.boolop.__subclasses__(), *ast.cmpop.__subclasses__())
-)  # fmt: skip
-"""Below these there is no call, and nobody asks for their parents."""
-_INNER_SCOPES = frozenset((ast.Lambda, *_COMPREHENSIONS))
 _STATEMENTS: dict[type[ast.stmt], Callable[[_Walk, Any, Frame], None]] = {
     ast.Assign: _Walk.assign,
     ast.AnnAssign: _Walk.annotated,

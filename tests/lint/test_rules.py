@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
 from opscan.lint.engine import Options
 from opscan.lint.fix import apply_edits
 from opscan.lint.prefilter import rules_for
-from opscan.lint.rule import RULES
+from opscan.lint.rule import RULES, Pattern
 from opscan.lint.words import Case, read_words
 from tests.lint.run import findings_of
 
@@ -34,6 +35,13 @@ def test_what_is_no_mistake_is_left_alone(code: str, case: Case) -> None:
 @pytest.mark.parametrize(("code", "case"), FLAG)
 def test_the_prefilter_lets_every_mistake_through(code: str, case: Case) -> None:
     assert rules_for(case.code.encode(), [RULES[code]], is_notebook=False) == [RULES[code]]
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_all_that_fits_a_pattern_begins_with_its_head(code: str) -> None:
+    for each in (word for group in RULES[code].needs for word in group if isinstance(word, Pattern)):
+        first = [(str(kind), value) for kind, value in re._parser.parse(each.text)][: len(each.head)]
+        assert first == [("LITERAL", letter) for letter in each.head]
 
 
 @pytest.mark.parametrize(("code", "case"), MENDED)
