@@ -58,12 +58,14 @@ _SETS = (
 
 _TAKEN = r"(?:\s*\n|\s+as\b|\s*\(\s*(?:(?:list|tuple)\s*\(\s*)*(?:\w+\s*[,)]|(?:frozen)?set\s*\(|\{))"
 """Behind a function that keeps an order: another name for it, or a lone name or a set handed in."""
-_KEEPS = " or ".join(f"~{name}{_TAKEN}" for name in (
-    "enumerate", "choices?", "sample", "shuffle", "permutation", "array", "tensor", "split", "Subset",
-))  # fmt: skip
+_KEEPS = " or ".join(
+    rf"~{name}(?<![^\W_]{name}){'s?' if name == 'choice' else ''}{_TAKEN}"
+    for name in ("enumerate", "choice", "sample", "shuffle", "permutation", "array", "tensor", "split", "Subset")
+)
+"""The last words of ORDER_MATTERS, not at the end of a longer word: `random_split(`, and not `downsample(`."""
 
 
-@rule("OPL313", "set-order", "warning", [_SETS, _KEEPS])
+@rule("OPL313", "set-order", "warning", [_KEEPS, _SETS])
 def set_order(module: Module) -> Iterator[Hit]:
     """The order of a set of texts becomes numbers: labels, indices, samples."""
     for call in module.calls("enumerate", *sorted(ORDER_MATTERS - {"enumerate", "zip"})):

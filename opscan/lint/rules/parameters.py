@@ -155,7 +155,7 @@ def _reached(methods: dict[str, ast.FunctionDef], start: str) -> set[str]:
     while queue:
         method = methods.get(queue.pop())
         for each in ast.walk(method) if method else ():
-            if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "self" and each.attr in methods:
+            if isinstance(each, ast.Attribute) and each.attr in methods and getattr(each.value, "id", "") == "self":
                 queue += {each.attr} - reached
                 reached.add(each.attr)
     return reached
