@@ -39,8 +39,10 @@ class Repeats:
     def install(self, holders: Iterable[object]) -> None:
         """Give the items of the lists such forwards, as attributes of their own: whoever installs takes them away."""
         for each in holders:
-            if isinstance(each, _LISTS) and len(each) >= _FEW:
-                modules = [module for module in each if not isinstance(module, torch.jit.ScriptModule)]
+            listed = list(each) if isinstance(each, _LISTS) else []
+            modules = [item for item in listed if isinstance(item, nn.Module)]  # a list may have None for some
+            modules = [item for item in modules if not isinstance(item, torch.jit.ScriptModule)]
+            if len(modules) >= _FEW:
                 numbers = cache(partial(_numbers, *modules[:2]))
                 for module in modules:
                     module.__dict__["forward"] = self._once(module, numbers, module.forward)

@@ -198,3 +198,16 @@ def test_what_a_call_reaches_is_lent_again_and_again_as_it_was():
     assert model.seen == []
     assert int(model.steps) == 0
     assert not hasattr(model, "late")
+
+
+def test_a_list_may_have_nothing_in_some_of_its_places():
+    class Gaps(Stack):
+        def forward(self, x):
+            for block in self.blocks:
+                x = x if block is None else block(x)
+            return x
+
+    model = Gaps([Block() for _ in range(4)])
+    model.blocks._modules["1"] = None
+    assert of(model, torch.ones(2, 8)).shape == (2, 8)
+    assert of(Gaps([Block(), Block()]), torch.ones(2, 8)).shape == (2, 8)
