@@ -58,6 +58,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     path = [str(info.parent), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in ("CI", "BUILD_NUMBER"):  # there pytest shows messages in its summary whole, too
+        monkeypatch.delenv(name, raising=False)
     return pytester
 
 
