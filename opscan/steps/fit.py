@@ -33,8 +33,8 @@ class Finding(Protocol):
 def fit(target: Target, settling: Callable[[Target], Settled], finding: Finding) -> tuple[Target, Inputs]:
     """What is called of the target, or of another construction of it, and inputs it runs on.
 
-    `settling` chooses what is called, `finding` its inputs. Raises InputError, that of the first construction, if
-    nothing is found.
+    `settling` chooses what is called, `finding` its inputs. Raises InputError if nothing is found: that of the first
+    construction, or of what was mended in it.
     """
     failure: InputError | None = None
     deadline = time.monotonic() + _BUDGET_S
@@ -57,7 +57,7 @@ def _fit_mended(
     failure: InputError | None = None
     is_nearer = False
     for _ in range(_MOST_MENDED):
-        if each is None or time.monotonic() > deadline:
+        if each is None or (failure is not None and time.monotonic() > deadline):  # it was long in the making
             break
         settled = settling(replace(each, home=target.home))
         try:
