@@ -22,7 +22,7 @@ _EPILOG = """\
 exit status:
   0  nothing found
   1  findings (with --diff: something to mend)
-  2  could not look at one of the files, or at none
+  2  could not look at one of the files
 
 A line is left alone with `# noqa` or `# noqa: OPL101` at its end. In pyproject.toml:
 

@@ -2,6 +2,7 @@
 
 the message offers a value for `config.entry`              that value
 a number is to be divisible by a number of heads           a number of heads that divides it
+a list that stands for an entry has the wrong sum          a list like it, with the sum that is wanted
 a module has no attribute that an entry switches on        the entry, switched
 a line read an entry that is None, or that is not there    a value that goes by its name and fits the other entries
 """

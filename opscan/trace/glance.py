@@ -59,5 +59,6 @@ def glance(
 
 
 def places_in(trace: Trace) -> frozenset[Place]:
-    """The ops that a trace has, with the lines they were called from."""
-    return frozenset((node.target, call_of(node).called) for node in trace.ops())
+    """The ops of a trace's forward and loss, with the lines they were called from."""
+    calls = ((node.target, call_of(node)) for node in trace.ops())
+    return frozenset((op, call.called) for op, call in calls if call.phase != "backward")

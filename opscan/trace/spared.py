@@ -31,6 +31,9 @@ _DECIDES = (
     *("expect_true", "guard_bool", "guard_or_false", "guard_or_true", "guard_size_oblivious", "definitely_true"),
     "statically_known_true",
 )
+_ADVISE = ("_advise_is_size", "_advise_is_bounded")
+"""Say something of a symbol, and nothing of a plain number."""
+
 _ASKED_FOR_OFTEN = ("guarding_hint_or_throw", "has_guarding_hint", "free_unbacked_symbols", "guard_int")
 """Imported by meta kernels, and not called where nothing is symbolic."""
 
@@ -97,6 +100,8 @@ class _Symbols(_StandIn):
             setattr(self, name, self._answer(name))
         for name in _ASKED_FOR_OFTEN:
             setattr(self, name, functools.partial(self._asked, name))
+        for name in _ADVISE:
+            setattr(self, name, functools.partial(self._advise, name))
         self.sym_eq = self._equal
         self.is_nested_int = lambda size: type(size) is not int and self._real("is_nested_int")(size)
         self.sym_and = lambda *conditions: functools.reduce(operator.and_, conditions)
@@ -104,6 +109,9 @@ class _Symbols(_StandIn):
 
     def _asked(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return self._real(name)(*args, **kwargs)
+
+    def _advise(self, name: str, size: Any, *args: Any, **kwargs: Any) -> Any:
+        return None if type(size) is int else self._real(name)(size, *args, **kwargs)
 
     def _equal(self, one: Any, other: Any) -> Any:
         if all(isinstance(each, tuple | list) and {type(size) for size in each} <= {int} for each in (one, other)):
