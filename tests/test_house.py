@@ -21,7 +21,8 @@ ROOT = Path(opscan.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 ROOMS = [
     {"errors", "blame", "progress"},
-    {"rules", "isolation"},
+    {"rules", "isolation", "traced_for"},
+    {"replacements"},
     {"environment", "finding", "config"},
     {"audit", "settings", "lint"},
     {"target", "trace"},

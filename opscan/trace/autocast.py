@@ -15,6 +15,7 @@ import torch
 import torch.amp.autocast_mode
 import torch.cuda.amp.common
 
+from opscan import traced_for
 from opscan.environment import Amp
 from opscan.trace.policies import KEY, LOWER, is_eligible, register
 from opscan.trace.replaced import replaced
@@ -184,18 +185,17 @@ class RealAutocast(Autocast):
 
 def on_target(device: str) -> AbstractContextManager[None]:
     """What asks whether the device can do autocast is told so, also while a module is imported or built."""
+    places: list[tuple[Any, str, Any]] = [(traced_for, "device", device)]
     if device == "cuda":
         common = torch.cuda.amp.common
-        return replaced(
-            [
-                (common, "amp_definitely_not_available", lambda: False),
-                (torch.cuda.amp, "amp_definitely_not_available", lambda: False),
-                (torch.cuda, "is_bf16_supported", lambda including_emulation=True: True),
-            ]
-        )
+        places += [
+            (common, "amp_definitely_not_available", lambda: False),
+            (torch.cuda.amp, "amp_definitely_not_available", lambda: False),
+            (torch.cuda, "is_bf16_supported", lambda including_emulation=True: True),
+        ]
     if device == "mps":
-        return replaced([(torch.backends.mps, "is_macos_or_newer", lambda major, minor: True)])
-    return nullcontext()
+        places.append((torch.backends.mps, "is_macos_or_newer", lambda major, minor: True))
+    return replaced(places)
 
 
 @contextmanager

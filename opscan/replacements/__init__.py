@@ -1,0 +1,5 @@
+"""Deterministic drop-in replacements: the original's name and signature, and the same bits in every run.
+
+They repeat in default mode as well as in strict mode, on CUDA and on the CPU, forward and backward. What each gives
+back, compared with the original, stands in `rules/*.dropins.toml` and in docs/replacements.md.
+"""
