@@ -14,6 +14,7 @@ from opscan.environment import Strictness
 from opscan.finding import Finding, Place
 from opscan.remedies.choose import Choice, choose
 from opscan.report.report import Report, fails_in
+from opscan.rules.dropins import load_dropins
 from opscan.rules.load import Ruleset
 from opscan.rules.schema import SameValues
 from opscan.scan import check
@@ -135,14 +136,17 @@ def make_deterministic(
     left = {
         (finding.rule, why): (finding, why)
         for finding, place in _failing(report)
-        if (why := _obstacle(choose(finding.rule, place), place, modules, allow_different_values) or NO_EFFECT)
+        if (why := _why_left(finding, place, modules, allow_different_values))
     }
     changes.left = tuple(left.values())
     return model
 
 
-NO_DROPIN = "no drop-in answers it"
-NO_EFFECT = "the drop-in is not reached there"
+def _why_left(finding: Finding, place: Place, modules: Mapping[str, nn.Module], any_values: bool) -> str:
+    choice = choose(finding.rule, place)
+    if choice is None:
+        return load_dropins().without.get(finding.rule, "no drop-in stands for what is called there")
+    return _obstacle(choice, place, modules, any_values) or "its drop-in is not reached there"
 
 
 def _failing(report: Report) -> Iterator[tuple[Finding, Place]]:
@@ -151,10 +155,8 @@ def _failing(report: Report) -> Iterator[tuple[Finding, Place]]:
             yield from ((finding, place) for place in finding.places)
 
 
-def _obstacle(choice: Choice | None, place: Place, modules: Mapping[str, nn.Module], any_values: bool) -> str:
+def _obstacle(choice: Choice, place: Place, modules: Mapping[str, nn.Module], any_values: bool) -> str:
     """Why a drop-in is not put at a place; "" if it is."""
-    if choice is None:
-        return NO_DROPIN
     if place.module not in modules:
         return f"it is outside the model: write replacements.{choice.dropin.name} there"
     if choice.dropin.same_values == "different" and not any_values:
