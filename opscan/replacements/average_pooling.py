@@ -131,7 +131,7 @@ def lp_pool3d(
         return F.lp_pool3d(input, norm_type, _three(kernel_size), stride, ceil_mode)  # raises
     if math.isinf(norm_type):
         sign = math.copysign(1, norm_type)
-        return sign * _largest(sign * input.abs(), _three(kernel_size), _three(stride or kernel_size), ceil_mode)
+        return _largest(input.abs() * sign, _three(kernel_size), _three(stride or kernel_size), ceil_mode) * sign
     pooled = avg_pool3d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
     total = (torch.sign(pooled) * F.relu(torch.abs(pooled))).mul(math.prod(_three(kernel_size)))
     result: Tensor = total.pow(1.0 / norm_type)
@@ -142,7 +142,8 @@ def _largest(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], ceil: 
     """Each window's largest cell: of the planes first, then along the depth, as max_pool2d's backward repeats."""
     planes = F.max_pool2d(x.flatten(0, -4), kernel[1:], stride[1:], ceil_mode=ceil)
     depth = F.max_pool2d(planes.flatten(-2), (kernel[0], 1), (stride[0], 1), ceil_mode=ceil)
-    return depth.unflatten(-1, planes.shape[-2:]).unflatten(0, x.shape[:-3])
+    result: Tensor = depth.unflatten(-1, planes.shape[-2:]).unflatten(0, x.shape[:-3])
+    return result
 
 
 class AdaptiveAvgPool1d(nn.AdaptiveAvgPool1d):

@@ -13,7 +13,7 @@ from torch import Tensor, nn, ops
 
 from opscan.replacements.average_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from opscan.replacements.band_sums import transposed
-from opscan.replacements.bands import Band
+from opscan.replacements.bands import Band, unchanged
 from opscan.replacements.cells import runs_on
 from opscan.replacements.interpolation_bands import interpolation_band
 from opscan.replacements.linear import mapped
