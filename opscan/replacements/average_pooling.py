@@ -17,6 +17,7 @@ from opscan.replacements.bands import Band, real_type, windows
 from opscan.replacements.linear import mapped
 
 Sizes = int | list[int] | tuple[int, ...]
+_lp_pool3d: Any = F.lp_pool3d
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
@@ -88,15 +89,15 @@ def avg_pool3d(
     kernels = _three(kernel_size)
     strides = kernels if stride is None or stride == [] or stride == () else _three(stride)
     divisors = (divisor_override, 1, 1) if divisor_override else (None, None, None)
-    options = tuple(zip(kernels, strides, _three(padding), (bool(count_include_pad),) * 3, divisors, strict=True))
+    # of other lengths than three: the original says so
+    options = tuple(zip(kernels, strides, _three(padding), (bool(count_include_pad),) * 3, divisors, strict=False))
     back = partial(_gathered, cells=tuple(input.shape[-3:]), make=pooling_band, options=options, dtype=input.dtype)
     return mapped(input, native, back)
 
 
-def _three(value: Sizes) -> tuple[int, int, int]:
+def _three(value: Sizes) -> tuple[int, ...]:
     given = tuple(value) if isinstance(value, list | tuple) else (value,)
-    first, second, third = given * 3 if len(given) == 1 else given
-    return first, second, third
+    return given * 3 if len(given) == 1 else given
 
 
 @lru_cache(maxsize=256)
@@ -128,7 +129,8 @@ def lp_pool3d(
     Source: lp_pool3d in torch/nn/functional.py, torch 2.13.
     """
     if norm_type == 0:
-        return F.lp_pool3d(input, norm_type, _three(kernel_size), stride, ceil_mode)  # raises
+        plain: Tensor = _lp_pool3d(input, norm_type, kernel_size, stride, ceil_mode)  # raises
+        return plain
     if math.isinf(norm_type):
         sign = math.copysign(1, norm_type)
         return _largest(input.abs() * sign, _three(kernel_size), _three(stride or kernel_size), ceil_mode) * sign

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import index
 
 import torch.nn.functional as F
 from torch import Tensor, nn, ops
@@ -24,7 +25,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         return F.pad(input, list(pad), mode, value)
     if value is not None and value != 0:
         return F.pad(input, list(pad), mode, value)
-    amounts = tuple(pad)
+    amounts = tuple(map(index, pad))
     sizes = tuple(input.shape[input.dim() - dims :])
     return mapped(
         input, partial(_padded, pad=amounts, mode=mode), partial(_folded, pad=amounts, mode=mode, sizes=sizes)

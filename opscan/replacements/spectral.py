@@ -61,7 +61,8 @@ def stft(
         partial(_overlapped, hop=hop, length=signal.shape[-1]),
     )
     found = one(frames.flatten(0, -2), hop_length=n_fft, center=False).squeeze(2)  # (frames, N) or (frames, N, 2)
-    return found.unflatten(0, frames.shape[:-1]).transpose(signal.dim() - 1, signal.dim())
+    result: Tensor = found.unflatten(0, frames.shape[:-1]).transpose(signal.dim() - 1, signal.dim())
+    return result
 
 
 if "align_to_window" not in inspect.signature(torch.stft).parameters:

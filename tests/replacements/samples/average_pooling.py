@@ -106,7 +106,6 @@ EXTREME = {
         lambda dtype: Sample((leaf(torch.randn(2, 3, 4, 5, dtype=dtype)), [2], [1])),
     ),
     "lp_pool3d": (
-        lambda dtype: Sample((leaf(torch.randn(2, 3, 4, 5, dtype=dtype)), 0, 2)),
         lambda dtype: Sample((leaf(torch.randn(1, 2, 4, 4, 5, dtype=dtype).abs()), 2, (2, 3, 1))),
     ),
 }
