@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import opscan
 import opscan.replacements
+from opscan.replacements.substituting import Substituting
 from opscan.rules.dropins import DropIn, load_dropins
 from opscan.rules.load import load_rules
 from tests.replacements.proof import DTYPES, compare, leaves, pairs, public, sides
@@ -152,6 +153,21 @@ def test_opscan_finds_the_original_out(dropin: DropIn) -> None:
         for finding in opscan.check(step, inputs, device=device, input_grad=True, run=False).findings
     }
     assert found & set(dropin.rules)
+
+
+@pytest.mark.parametrize(("dropin", "original"), PAIRS, ids=names)
+def test_it_takes_the_place_of_its_original_in_a_block(dropin: DropIn, original: str) -> None:
+    theirs, _ = sides(dropin, original)
+    if isinstance(public(original), type):
+        pytest.skip("a module is given the class of its drop-in instead")
+    sample = gathered("TYPICAL")[dropin.name](torch.float32, torch.device("meta"))
+
+    def step(args: Any, kwargs: Any) -> Any:
+        with Substituting([dropin.name]):
+            return theirs(Sample(args, kwargs, sample.init))
+
+    report = opscan.check(step, (sample.args, dict(sample.kwargs)), device="cuda", input_grad=True, run=False)
+    assert [finding.rule for finding in report.findings if finding.rule in dropin.rules] == []
 
 
 @pytest.mark.parametrize("dropin", DROPINS, ids=names)
