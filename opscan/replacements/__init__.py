@@ -25,8 +25,6 @@ from opscan.replacements.interpolation import (
     Upsample,
     UpsamplingBilinear2d,
     interpolate,
-    upsample,
-    upsample_bilinear,
 )
 from opscan.replacements.padding import (
     ReflectionPad1d,
@@ -64,6 +62,4 @@ __all__ = [
     "lp_pool3d",
     "pad",
     "stft",
-    "upsample",
-    "upsample_bilinear",
 ]

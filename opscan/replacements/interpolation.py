@@ -113,22 +113,6 @@ def _bands(
     return found
 
 
-def upsample(
-    input: Tensor,
-    size: Size = None,
-    scale_factor: Scale = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-) -> Tensor:
-    """`torch.nn.functional.upsample` with a gradient that is added up in one order."""
-    return interpolate(input, size, scale_factor, mode, align_corners)
-
-
-def upsample_bilinear(input: Tensor, size: Size = None, scale_factor: Scale = None) -> Tensor:
-    """`torch.nn.functional.upsample_bilinear` with a gradient that is added up in one order."""
-    return interpolate(input, size, scale_factor, "bilinear", True)
-
-
 class Upsample(nn.Upsample):
     """`torch.nn.Upsample` with a gradient that is added up in one order."""
 

@@ -71,8 +71,6 @@ def module(drawn: Callable[[Draw, torch.dtype], Sample]) -> Callable[[Draw, torc
 
 DRAWN = {
     "interpolate": interpolate_drawn,
-    "upsample": upsample_drawn,
-    "upsample_bilinear": upsample_bilinear_drawn,
     "Upsample": module(upsample_drawn),
     "UpsamplingBilinear2d": module(upsample_bilinear_drawn),
 }
@@ -117,15 +115,11 @@ EXTREME = {
 DOUBLED = {"scale_factor": 2, "mode": "bilinear"}
 SMOOTH = {
     "interpolate": lambda: Sample((cells(2),), {"size": (7, 3), "mode": "bicubic"}),
-    "upsample": lambda: Sample((cells(3),), {"size": (3, 2, 4), "mode": "trilinear"}),
-    "upsample_bilinear": lambda: Sample((cells(2),), {"scale_factor": 2}),
     "Upsample": lambda: Sample((cells(1),), init=((), {"size": 7, "mode": "linear"})),
     "UpsamplingBilinear2d": lambda: Sample((cells(2),), init=((), {"size": 3})),
 }
 TYPICAL = {
     "interpolate": lambda dtype, device: Sample((usual(2, dtype, device),), DOUBLED),
-    "upsample": lambda dtype, device: Sample((usual(2, dtype, device),), DOUBLED),
-    "upsample_bilinear": lambda dtype, device: Sample((usual(2, dtype, device),), {"scale_factor": 2}),
     "Upsample": lambda dtype, device: Sample(
         (usual(3, dtype, device),), init=((), {"scale_factor": 2, "mode": "trilinear"})
     ),
@@ -133,8 +127,6 @@ TYPICAL = {
 }
 SCALED = {
     "interpolate": lambda n: Sample((growing(n, 2),), DOUBLED),
-    "upsample": lambda n: Sample((growing(n, 2),), DOUBLED),
-    "upsample_bilinear": lambda n: Sample((growing(n, 2),), {"scale_factor": 2}),
     "Upsample": lambda n: Sample((growing(n, 2),), init=((), DOUBLED)),
     "UpsamplingBilinear2d": lambda n: Sample((growing(n, 2),), init=((), {"scale_factor": 2})),
 }

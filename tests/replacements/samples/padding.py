@@ -139,10 +139,14 @@ SMOOTH = (
     }
     | {name: lambda dims=dims: Sample((cells(dims, 2),), init=conv_init()) for name, dims in CONVOLUTIONS.items()}
 )
+# So far in that both mirrored stretches meet: where they do not, no bits can vary in one dimension.
+AMOUNTS = {"ReflectionPad1d": 500}
 TYPICAL = (
     {"pad": lambda dtype, device: Sample((usual(2, dtype, device), (2, 2, 2, 2), "replicate"))}
     | {
-        name: lambda dtype, device, dims=dims: Sample((usual(dims, dtype, device),), init=((2,), {}))
+        name: lambda dtype, device, name=name, dims=dims: Sample(
+            (usual(dims, dtype, device),), init=((AMOUNTS.get(name, 2),), {})
+        )
         for name, (_, dims) in MODULES.items()
     }
     | {
