@@ -35,7 +35,7 @@ def public(name: str) -> Any:
 
 def pairs() -> Iterator[tuple[DropIn, str]]:
     """Every drop-in with everything that it stands for."""
-    for dropin in load_dropins():
+    for dropin in load_dropins().by_name.values():
         for original in dropin.of:
             yield dropin, original
 

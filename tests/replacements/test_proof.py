@@ -21,7 +21,7 @@ from opscan.rules.load import load_rules
 from tests.replacements.proof import DTYPES, compare, leaves, pairs, public, sides
 from tests.replacements.samples import Sample, gathered
 
-DROPINS = load_dropins()
+DROPINS = list(load_dropins().by_name.values())
 PAIRS = list(pairs())
 TORCHES = ("1.13.1", "2.6.0", "2.13.0", "2.15.0")
 
