@@ -13,6 +13,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if weights is None or runs_on(input) == "cpu":
         return torch.bincount(input, weights, minlength)
     counts = torch.bincount(input, minlength=minlength)
+    if not input.numel():
+        return counts
     if weights.shape != input.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
     dtype = torch.float32 if weights.dtype == torch.float32 else torch.float64

@@ -77,7 +77,7 @@ class _LargestOfBags(torch.autograd.Function):
     @staticmethod
     def forward(weight: Tensor, input: Tensor, offsets: Tensor, last: bool, padding: int | None) -> Any:
         largest, _, sizes, winners = torch.embedding_bag(
-            weight, input, offsets, False, 2, False, None, last, -1 if padding is None else padding
+            weight, input, offsets, False, 2, False, None, last, padding
         )
         return largest, winners, sizes
 

@@ -70,8 +70,6 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     if runs_on(input) == "cpu":
         return torch.scatter_add(input, dim, index, src)
     cells, at, named, values = aligned("scatter_add()", input, dim, index, src)
-    if not index.numel():
-        return input.clone()
     return cells.index_put(coordinates(named, at), values, accumulate=True).view(input.shape)
 
 
@@ -80,8 +78,7 @@ def scatter_add_(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     if runs_on(input) == "cpu":
         return input.scatter_add_(dim, index, src)
     cells, at, named, values = aligned("scatter_add_()", input, dim, index, src)
-    if index.numel():
-        cells.index_put_(coordinates(named, at), values, accumulate=True)
+    cells.index_put_(coordinates(named, at), values, accumulate=True)
     return input
 
 
@@ -93,9 +90,9 @@ def aligned(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -> t
     at = wrapped(dim, input.dim())
     if index.dtype not in (torch.int64, torch.int32):
         raise RuntimeError(f"{name}: Expected dtype int32/int64 for index")
+    if not index.numel():  # whatever its shape is: nothing is written
+        return input.reshape(-1), 0, index.reshape(-1), src.reshape(-1)[:0]
     cells, named, values = (each.reshape(1) if not each.dim() else each for each in (input, index, src))
-    if not index.numel():
-        return cells, at, named, values
     if not cells.dim() == named.dim() == values.dim():
         raise RuntimeError("Index tensor must have the same number of dimensions as self and src tensor")
     for d, size in enumerate(named.shape):

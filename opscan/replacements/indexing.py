@@ -86,8 +86,6 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 def index_copy_(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`torch.Tensor.index_copy_`: `index_copy` in place."""
     cells, at, rows, values = row_places("index_copy_()", input, dim, index, source)
-    if not values.numel():
-        return input
     if runs_on(input) == "cpu":  # where index_copy is parallel, and scatter keeps the order (OPS433)
         along = rows.view([-1 if d == at else 1 for d in range(cells.dim())])
         cells.scatter_(at, along.expand(values.shape), values)

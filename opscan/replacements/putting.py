@@ -32,8 +32,6 @@ def index_put_(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumul
         )
     rest = input.shape[len(places) :]
     source = values.expand(*places[0].shape, *rest)
-    if not source.numel():
-        return input
     cells = numbers(places, input.shape[: len(places)])
     if runs_on(input) == "cpu":
         _put_on_the_cpu(input, cells, source, accumulate)
@@ -135,8 +133,6 @@ def put_(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False)
         raise RuntimeError("put_(): self and source expected to have the same dtype")
     if source.numel() != index.numel():
         raise RuntimeError("put_(): Expected source and index to have the same number of elements")
-    if not index.numel():
-        return input
     flat, shared = _viewed(input, -1)
     _put_flat(flat, index.reshape(-1), source.reshape(-1), accumulate)
     if not shared:

@@ -23,8 +23,6 @@ def scatter_reduce(
     if runs_on(input) == "cpu":
         return torch.scatter_reduce(input, dim, index, src, reduce, include_self=include_self)
     cells, at, named, values = aligned("scatter_reduce()", input, dim, index, src)
-    if not index.numel():
-        return input.clone()
     return _scattered(cells, at, named, values, reduce, include_self).view(input.shape)
 
 
@@ -34,7 +32,7 @@ def scatter_reduce_(
     """`torch.Tensor.scatter_reduce_`: `scatter_reduce` in place."""
     if runs_on(input) == "cpu":
         return input.scatter_reduce_(dim, index, src, reduce, include_self=include_self)
-    return input.copy_(scatter_reduce(input, dim, index, src, reduce, include_self=include_self))
+    return input.copy_(scatter_reduce(_kept(input), dim, index, src, reduce, include_self=include_self))
 
 
 def index_reduce(
@@ -65,7 +63,12 @@ def index_reduce_(
     """`torch.Tensor.index_reduce_`: `index_reduce` in place."""
     if runs_on(input) == "cpu":
         return input.index_reduce_(dim, index, source, reduce, include_self=include_self)
-    return input.copy_(index_reduce(input, dim, index, source, reduce, include_self=include_self))
+    return input.copy_(index_reduce(_kept(input), dim, index, source, reduce, include_self=include_self))
+
+
+def _kept(input: Tensor) -> Tensor:
+    """What the backward may need of the input when its own memory holds the result."""
+    return input.clone() if input.requires_grad else input
 
 
 def _scattered(cells: Tensor, dim: int, index: Tensor, values: Tensor, reduce: str, include_self: bool) -> Tensor:

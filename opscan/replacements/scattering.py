@@ -39,9 +39,8 @@ def scatter_(
     if reduce is not None:
         return input.copy_(_reduced(input, dim, index, src, reduce))
     cells, at, named, values = aligned("scatter_()", input, dim, index, src)
-    if index.numel():
-        places = coordinates(named, at)
-        store_(cells, places, values, last_named(numbers(places, cells.shape)))
+    places = coordinates(named, at)
+    store_(cells, places, values, last_named(numbers(places, cells.shape)))
     return input
 
 

@@ -26,9 +26,9 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         return torch.median(input)
     if runs_on(input) == "cpu":
         return torch.median(input, dim, keepdim)
-    last = torch.full_like(input.narrow(dim, 0, 1), _size(input, dim) - 1, dtype=torch.int64, requires_grad=False)
-    has_nan = input.isnan().any(dim, keepdim=True)
-    return Median(_picked(input, dim, torch.where(has_nan, last, last // 2), keepdim))
+    last = _size(input, dim) - 1
+    rank = torch.where(input.isnan().any(dim, keepdim=True), last, last // 2)
+    return Median(_picked(input, dim, rank, keepdim))
 
 
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
@@ -37,6 +37,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
         return torch.nanmedian(input)
     if runs_on(input) == "cpu":
         return torch.nanmedian(input, dim, keepdim)
+    _size(input, dim)
     count = input.isnan().logical_not().sum(dim, keepdim=True)
     return Nanmedian(_picked(input, dim, (count - 1).clamp(min=0) // 2, keepdim))
 
@@ -48,12 +49,12 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
     size = _size(input, dim)
     if not 1 <= k <= size:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
-    rank = torch.full_like(input.narrow(dim, 0, 1), k - 1, dtype=torch.int64, requires_grad=False)
+    rank = torch.full_like(input.detach().sum(dim, keepdim=True), k - 1, dtype=torch.int64)
     return Kthvalue(_picked(input, dim, rank, keepdim))
 
 
 def _size(input: Tensor, dim: int) -> int:
-    size = input.shape[wrapped(dim, input.dim())]
+    size = input.shape[wrapped(dim, input.dim())] if input.dim() else 1
     if not size:
         raise IndexError(f"Expected reduction dim {dim} to have non-zero size.")
     return size
@@ -61,6 +62,8 @@ def _size(input: Tensor, dim: int) -> int:
 
 def _picked(input: Tensor, dim: int, rank: Tensor, keepdim: bool) -> tuple[Tensor, Tensor]:
     """The value of that rank along `dim`, and the first index that holds it. One index per row: no two meet."""
+    if not input.dim():
+        return input.clone(), torch.zeros_like(rank)
     rows = input.detach()
     value = rows.sort(dim=dim, stable=True).values.gather(dim, rank)
     holds = (rows == value) | (rows.isnan() & value.isnan())
