@@ -59,7 +59,7 @@ def embedding(
         raise AssertionError("Padding_idx must be within num_embeddings")
     if padding_idx is not None and padding < 0:
         padding += len(weight)
-    embedded: Tensor = _Embedding.apply(weight, input, padding, scale_grad_by_freq)
+    embedded: Tensor = _Embedding.apply(weight, input, padding, scale_grad_by_freq)  # type: ignore[no-untyped-call]
     return embedded
 
 
@@ -76,9 +76,7 @@ class Embedding(nn.Embedding):
 class _LargestOfBags(torch.autograd.Function):
     @staticmethod
     def forward(weight: Tensor, input: Tensor, offsets: Tensor, last: bool, padding: int | None) -> Any:
-        largest, _, sizes, winners = torch.embedding_bag(
-            weight, input, offsets, False, 2, False, None, last, padding
-        )
+        largest, _, sizes, winners = torch.embedding_bag(weight, input, offsets, False, 2, False, None, last, padding)
         return largest, winners, sizes
 
     @staticmethod
@@ -124,7 +122,7 @@ def embedding_bag(
         offsets = torch.arange(0, input.numel(), input.shape[1], dtype=input.dtype, device=input.device)
     if padding_idx is not None and padding_idx < 0:
         padding_idx += len(weight)
-    largest: Tensor = _LargestOfBags.apply(weight, bags, offsets, include_last_offset, padding_idx)[0]
+    largest: Tensor = _LargestOfBags.apply(weight, bags, offsets, include_last_offset, padding_idx)[0]  # type: ignore[no-untyped-call]
     return largest
 
 

@@ -18,7 +18,7 @@ _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 def extremes_at(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool) -> Tensor:
     """`torch.scatter_reduce` for "amax" and "amin", with `src` of the shape of `index`."""
-    found: Tensor = _Extremes.apply(input, dim, index, src, reduce, include_self)
+    found: Tensor = _Extremes.apply(input, dim, index, src, reduce, include_self)  # type: ignore[no-untyped-call]
     return found
 
 

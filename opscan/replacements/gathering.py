@@ -34,7 +34,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     """`torch.gather`: the cells that `index` names along `dim`. Errors are torch's own."""
     if sparse_grad:
         return torch.gather(input, dim, index, sparse_grad=True)
-    gathered: Tensor = _Gather.apply(input, dim, index)
+    gathered: Tensor = _Gather.apply(input, dim, index)  # type: ignore[no-untyped-call]
     return gathered
 
 

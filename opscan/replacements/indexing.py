@@ -30,7 +30,7 @@ class _IndexSelect(torch.autograd.Function):
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """`torch.index_select`: the rows along `dim` that `index` names. Errors are torch's own."""
-    selected: Tensor = _IndexSelect.apply(input, dim, index)
+    selected: Tensor = _IndexSelect.apply(input, dim, index)  # type: ignore[no-untyped-call]
     return selected
 
 

@@ -43,7 +43,7 @@ class _MaxPool(torch.autograd.Function):
 
 
 def _pooled(input: Tensor, spatial: int, pool: _Pool, return_indices: bool) -> Any:
-    values, indices = _MaxPool.apply(input, spatial, pool)
+    values, indices = _MaxPool.apply(input, spatial, pool)  # type: ignore[no-untyped-call]
     return (values, indices) if return_indices else values
 
 
@@ -59,7 +59,8 @@ def max_pool3d(
     """`torch.nn.functional.max_pool3d`, with the indices where they are asked for. Errors are torch's own."""
     settings = (kernel_size, stride, padding, dilation, ceil_mode)
     if runs_on(input) == "cpu":
-        return F.max_pool3d(input, *settings, return_indices=return_indices)
+        torchs: Callable[..., Any] = F.max_pool3d
+        return torchs(input, *settings, return_indices=return_indices)
     return _pooled(input, 3, partial(_max_pool3d, settings), return_indices)
 
 
@@ -175,8 +176,8 @@ class FractionalMaxPool2d(nn.FractionalMaxPool2d):
 
     def forward(self, input: Tensor) -> Any:
         """As the original's."""
-        settings = (self.kernel_size, self.output_size, self.output_ratio, self.return_indices)
-        return fractional_max_pool2d(input, *settings, _random_samples=self._random_samples)
+        settings: Any = (self.kernel_size, self.output_size, self.output_ratio, self.return_indices)
+        return fractional_max_pool2d(input, *settings, self._random_samples)  # type: ignore[arg-type]
 
 
 class FractionalMaxPool3d(nn.FractionalMaxPool3d):
@@ -184,5 +185,5 @@ class FractionalMaxPool3d(nn.FractionalMaxPool3d):
 
     def forward(self, input: Tensor) -> Any:
         """As the original's."""
-        settings = (self.kernel_size, self.output_size, self.output_ratio, self.return_indices)
-        return fractional_max_pool3d(input, *settings, _random_samples=self._random_samples)
+        settings: Any = (self.kernel_size, self.output_size, self.output_ratio, self.return_indices)
+        return fractional_max_pool3d(input, *settings, self._random_samples)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ def products_at(index: Tensor, values: Tensor, count: int) -> Tensor:
     if not values.numel():
         return values.new_ones(values.shape[0], count)
     ordered = index.sort(dim=-1, stable=True)
-    found: Tensor = _Products.apply(values, ordered.values, ordered.indices, count)
+    found: Tensor = _Products.apply(values, ordered.values, ordered.indices, count)  # type: ignore[no-untyped-call]
     return found
 
 

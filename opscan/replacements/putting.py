@@ -116,7 +116,7 @@ class _Take(torch.autograd.Function):
 
 def take(input: Tensor, index: Tensor) -> Tensor:
     """`torch.take`: the cells of the flat input that `index` names. Errors are torch's own."""
-    taken: Tensor = _Take.apply(input, index)
+    taken: Tensor = _Take.apply(input, index)  # type: ignore[no-untyped-call]
     return taken
 
 

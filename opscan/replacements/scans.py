@@ -65,7 +65,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """`torch.logcumsumexp`: logarithms of running sums of exponentials along `dim`."""
     if not _one_row(input, dim):
         return torch.logcumsumexp(input, dim)
-    found: Tensor = _LogSums.apply(input)
+    found: Tensor = _LogSums.apply(input)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -124,5 +124,5 @@ class _LogSums(torch.autograd.Function):
 
 def _from_the_end(logs: Tensor, input: Tensor) -> Tensor:
     flipped = logs.reshape(-1).flip(0)
-    summed: Tensor = _LogSums.apply(flipped)
+    summed: Tensor = _LogSums.apply(flipped)  # type: ignore[no-untyped-call]
     return (summed.flip(0).view(input.shape) + input).exp()

@@ -104,9 +104,9 @@ class _RunningExtreme(torch.autograd.Function):
 
 def cummax(input: Tensor, dim: int) -> Any:
     """`torch.cummax`: the largest up to each position, and where it is. Errors are torch's own."""
-    return Cummax(_RunningExtreme.apply(input, dim, True))
+    return Cummax(_RunningExtreme.apply(input, dim, True))  # type: ignore[no-untyped-call]
 
 
 def cummin(input: Tensor, dim: int) -> Any:
     """`torch.cummin`: the smallest up to each position, and where it is. Errors are torch's own."""
-    return Cummin(_RunningExtreme.apply(input, dim, False))
+    return Cummin(_RunningExtreme.apply(input, dim, False))  # type: ignore[no-untyped-call]

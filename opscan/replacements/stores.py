@@ -69,4 +69,4 @@ def store_(cells: Tensor, indices: tuple[Tensor, ...], values: Tensor, kept: Ten
     """
     shape = torch.broadcast_shapes(values.shape, kept.shape)
     cells.index_put_(indices, no_addend(cells))
-    return cells.index_put_(indices, _Kept.apply(values.expand(shape), kept), accumulate=True)
+    return cells.index_put_(indices, _Kept.apply(values.expand(shape), kept), accumulate=True)  # type: ignore[no-untyped-call]

@@ -37,7 +37,9 @@ def _unpooled(spatial: int, input: Tensor, indices: Tensor, windows: tuple[Any, 
     kernel, stride, padding = windows
     each = _ntuple(spatial)
     steps = each(kernel if stride is None else stride)
-    sizes = F._unpool_output_size(input, each(kernel), steps, each(padding), size)
+    sizes = F._unpool_output_size(  # type: ignore[attr-defined]
+        input, each(kernel), steps, each(padding), size
+    )
     if input.shape != indices.shape:
         raise RuntimeError(f"Expected shape of indices to be {list(input.shape)}, not {list(indices.shape)}")
     if input.dim() not in (spatial + 1, spatial + 2) or not input.numel():

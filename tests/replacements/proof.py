@@ -181,7 +181,8 @@ def _tensor_difference(claim: SameValues, one: Tensor, other: Tensor, exact: Ten
     if not _floats(one):
         return "" if torch.equal(one, other) else "other integers"
     if claim == "bitwise":
-        return "" if same_bits([one], [other]) or torch.equal(one, other) else _how_far(one, other)
+        same = same_bits([one], [other]) or torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)  # NaN is NaN
+        return "" if same else _how_far(one, other)
     if not torch.equal(torch.isfinite(one), torch.isfinite(other)):
         return "infinite or NaN in other places"
     return _beyond_rounding(one, other, exact)

@@ -1,8 +1,7 @@
-"""What runs on CUDA, with the numbers of the CPU: the drop-ins whose formulas differ by device, against the originals."""
+"""What runs on CUDA, with the numbers of the CPU: drop-ins whose formulas differ by device, against the originals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import hypothesis
@@ -21,9 +20,8 @@ DROPINS = [each for each in load_dropins().by_name.values() if each.source.remov
 
 
 @pytest.fixture
-def _as_on_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _as_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traced_for, "device", "cuda")
-    yield
 
 
 @pytest.mark.usefixtures("_as_on_cuda")

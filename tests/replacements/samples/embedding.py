@@ -54,8 +54,8 @@ SMOOTH: dict[str, Any] = {
 }
 
 TYPICAL: dict[str, Any] = {
-    "embedding": lambda dtype, device: Sample((named(device, 512, 16, 512), usual(dtype, device, 512, 64))),
-    "Embedding": lambda dtype, device: Sample((named(device, 512, 16, 512),), init=((512, 64), {"device": device})),
+    "embedding": lambda dtype, device: Sample((named(device, 100, 16, 512), usual(dtype, device, 100, 64))),
+    "Embedding": lambda dtype, device: Sample((named(device, 100, 16, 512),), init=((100, 64), {"device": device})),
     "embedding_bag": lambda dtype, device: Sample(
         (named(device, 1000, 256, 16), usual(dtype, device, 1000, 64)), {"mode": "max"}
     ),

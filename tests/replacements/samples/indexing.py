@@ -253,10 +253,12 @@ TYPICAL: dict[str, Any] = (
     | _both("index_reduce", lambda dtype, device: Sample((*_usual_rows(dtype, device), "mean")))
     | _both(
         "index_put",
-        lambda d, device: Sample((usual(d, device, 1000, 64), (named(device, 1000, 4000),), usual(d, device, 4000, 64))),
+        lambda d, device: Sample(
+            (usual(d, device, 1000, 64), (named(device, 1000, 4000),), usual(d, device, 4000, 64))
+        ),
     )
     | _both("put", _usual_put)
-    | {"bincount": lambda dtype, device: Sample((torch.arange(100000) % 999, torch.ones(100000, dtype=dtype)))}
+    | {"bincount": lambda dtype, device: Sample((torch.arange(100000) % 999, torch.arange(100000)))}
     | {"histc": lambda dtype, device: Sample((usual(dtype, device, 100000).detach(), 64, -2, 2))}
 )
 

@@ -82,8 +82,9 @@ def _unpooled(spatial: int) -> Callable[[Draw, torch.dtype], Sample]:
 
 def _unpooling(input: torch.Tensor, spatial: int, kernel: int, stride: int, dtype: torch.dtype) -> Sample:
     """What a max pool of the input returned, and the input's size: indices repeat where windows overlap."""
-    values, indices = getattr(F, f"max_pool{spatial}d")(input.detach().cpu().contiguous(), kernel, stride, return_indices=True)
-    values, indices = (each.to(input.device) for each in (values, indices))
+    values, indices = getattr(F, f"max_pool{spatial}d")(
+        input.detach().contiguous(), kernel, stride, return_indices=True
+    )
     return Sample((leaf(values.to(dtype)), indices, kernel, stride), {"output_size": tuple(input.shape[-spatial:])})
 
 
@@ -149,7 +150,7 @@ def _table(small: dict[int, Any], usual_size: int) -> dict[str, Any]:
     for d, names in _ADAPTIVE.items():
         found |= _calls(names, (usual_size,), small[d])
     for d, names in _FRACTIONAL.items():
-        found |= _calls(names, (3, usual_size), small[d])
+        found |= _calls(names, (2, usual_size), small[d])
     for d, names in _UNPOOL.items():
         found |= _unpool_calls(names, d, small[d])
     return found
