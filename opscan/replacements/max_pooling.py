@@ -176,8 +176,9 @@ class FractionalMaxPool2d(nn.FractionalMaxPool2d):
 
     def forward(self, input: Tensor) -> Any:
         """As the original's."""
-        settings: Any = (self.kernel_size, self.output_size, self.output_ratio, self.return_indices)
-        return fractional_max_pool2d(input, *settings, self._random_samples)  # type: ignore[arg-type]
+        settings = (self.kernel_size, self.output_size, self.output_ratio, self.return_indices)
+        samples: Any = self._random_samples
+        return fractional_max_pool2d(input, *settings, _random_samples=samples)
 
 
 class FractionalMaxPool3d(nn.FractionalMaxPool3d):
@@ -185,5 +186,6 @@ class FractionalMaxPool3d(nn.FractionalMaxPool3d):
 
     def forward(self, input: Tensor) -> Any:
         """As the original's."""
-        settings: Any = (self.kernel_size, self.output_size, self.output_ratio, self.return_indices)
-        return fractional_max_pool3d(input, *settings, self._random_samples)  # type: ignore[arg-type]
+        settings = (self.kernel_size, self.output_size, self.output_ratio, self.return_indices)
+        samples: Any = self._random_samples
+        return fractional_max_pool3d(input, *settings, _random_samples=samples)
