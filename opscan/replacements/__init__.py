@@ -31,6 +31,10 @@ from opscan.replacements.indexing import (
     index_select,
     repeat_interleave,
 )
+from opscan.replacements.items import (
+    getitem,
+    setitem_,
+)
 from opscan.replacements.max_pooling import (
     AdaptiveMaxPool1d,
     AdaptiveMaxPool2d,
@@ -130,6 +134,7 @@ __all__ = [
     "fractional_max_pool3d",
     "fractional_max_pool3d_with_indices",
     "gather",
+    "getitem",
     "histc",
     "index_add",
     "index_add_",
@@ -161,6 +166,7 @@ __all__ = [
     "scatter_add_",
     "scatter_reduce",
     "scatter_reduce_",
+    "setitem_",
     "take",
     "take_along_dim",
     "topk",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from opscan.replacements.cells import runs_on
-from opscan.replacements.stores import last_named, numbers, store_
+from opscan.replacements.stores import check_bounds, last_named, numbers, store_
 
 
 def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False) -> Tensor:
@@ -24,7 +24,7 @@ def index_put_(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumul
     """`torch.Tensor.index_put_`: `index_put` in place. What it writes to is the tensor, not its overlaps."""
     if _torch_keeps_order(input, indices, values, accumulate):
         return input.index_put_(tuple(indices), values, accumulate)
-    places = _places(input, indices)
+    places = index_places(input, indices)
     if input.dtype != values.dtype:
         raise RuntimeError(
             f"Index put requires the source and destination dtypes match, got {input.dtype} for the destination and "
@@ -34,6 +34,7 @@ def index_put_(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumul
     source = values.expand(*places[0].shape, *rest)
     cells = numbers(places, input.shape[: len(places)])
     if runs_on(input) == "cpu":
+        check_bounds(places, input.shape[: len(places)])
         _put_on_the_cpu(input, cells, source, accumulate)
     else:
         store_(input, places, source, last_named(cells).view(*cells.shape, *[1] * len(rest)))
@@ -47,7 +48,7 @@ def _torch_keeps_order(input: Tensor, indices: Sequence[Tensor], values: Tensor,
     return values.numel() == 1 or (len(indices) == 1 and indices[0].dtype in (torch.bool, torch.uint8))
 
 
-def _places(input: Tensor, indices: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def index_places(input: Tensor, indices: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The indices broadcast, with a tensor of positions for each dimension of a mask. Raises IndexError."""
     found: list[Tensor] = []
     for index in indices:
@@ -142,6 +143,7 @@ def put_(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False)
 
 def _put_flat(flat: Tensor, index: Tensor, values: Tensor, accumulate: bool) -> None:
     on_cpu = runs_on(flat) == "cpu"
+    check_bounds([index], flat.shape)
     cells = torch.where(index < 0, index + flat.numel(), index)
     if accumulate and on_cpu:
         flat.index_add_(0, cells, values)

@@ -30,6 +30,13 @@ def numbers(indices: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
     return found
 
 
+def check_bounds(indices: Sequence[Tensor], sizes: Sequence[int]) -> None:
+    """Raise IndexError for an index on the CPU that is out of range, as torch does; on CUDA the kernels see to it."""
+    for index, size in zip(indices, sizes, strict=True):
+        if index.device.type == "cpu" and bool(((index < -size) | (index >= size)).any()):
+            raise IndexError(f"index out of bounds for dimension with size {size}")
+
+
 def last_named(cells: Tensor) -> Tensor:
     """Of each position in `cells` (integers, any shape) whether no later one names the same cell.
 

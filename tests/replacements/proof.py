@@ -53,6 +53,7 @@ class Side:
             args = (args[0].clone(), *args[1:])
         torch.manual_seed(SEED)
         result = self.function(sample, *args, **kwargs)
+        result = args[0] if self.in_place and result is None else result  # x[key] = values gives nothing back
         return tuple(each for each in tree_flatten(result)[0] if isinstance(each, Tensor))
 
 

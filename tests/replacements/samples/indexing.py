@@ -111,6 +111,32 @@ def _put_at(draw: Draw, dtype: torch.dtype) -> Sample:
     return Sample((input, indices, floats(draw, dtype, values), accumulate))
 
 
+def _key(draw: Draw, shape: list[int]) -> tuple[Any, ...]:
+    """A tensor or two among slices, numbers and None; lists and masks too."""
+    count = draw(st.integers(0, 5))
+    first, second, third = (torch.randint(-size, size, (count,)) for size in shape)
+    mask = torch.rand(shape[1:]) < 0.5
+    keys = [
+        (first,),
+        (slice(None), second),
+        (first, ..., third),
+        (first[:, None], None, second[:3]),
+        (0, second, third),
+    ]
+    keys += [(first, 0, third), (slice(1, None), [0, 0]), (slice(None), mask), (torch.rand(shape) < 0.5,), (..., third)]
+    return tuple(draw(st.sampled_from(keys)))
+
+
+def _item(draw: Draw, dtype: torch.dtype) -> Sample:
+    shape = sizes(draw, 3)
+    return Sample((floats(draw, dtype, shape), _key(draw, shape)))
+
+
+def _set_item(draw: Draw, dtype: torch.dtype) -> Sample:
+    input, key = _item(draw, dtype).args
+    return Sample((input, key, leaf(torch.randn(input.detach()[key].shape).to(dtype))))
+
+
 def _put(draw: Draw, dtype: torch.dtype) -> Sample:
     input = floats(draw, dtype, sizes(draw, 2))
     index = torch.randint(-input.numel(), input.numel(), sizes(draw, 2, least=0))
@@ -177,7 +203,7 @@ DRAWN: dict[str, Any] = (
     | _both("index_reduce", _index_reduced)
     | _both("index_put", _put_at)
     | _both("put", _put)
-    | {"bincount": _counted, "histc": _histogram}
+    | {"bincount": _counted, "histc": _histogram, "getitem": _item, "setitem_": _set_item}
 )
 
 EXTREME: dict[str, Any] = (
@@ -222,6 +248,8 @@ SMOOTH: dict[str, Any] = (
     | _both("put", lambda: Sample((smooth(3, 2), torch.tensor([4, 1]), smooth(2))))
     | {"bincount": lambda: Sample((torch.tensor([1, 2, 1]), torch.tensor([0.5, 1.0, 2.0])))}
     | {"histc": lambda: Sample((smooth(4).detach(), 3))}
+    | {"getitem": lambda: Sample((smooth(3, 4), (slice(None), torch.tensor([2, 0, 2]))))}
+    | {"setitem_": lambda: Sample((smooth(3, 4), (slice(None), torch.tensor([2, 0])), smooth(3, 2)))}
 )
 
 
@@ -260,6 +288,12 @@ TYPICAL: dict[str, Any] = (
     | _both("put", _usual_put)
     | {"bincount": lambda dtype, device: Sample((torch.arange(100000) % 999, torch.arange(100000)))}
     | {"histc": lambda dtype, device: Sample((usual(dtype, device, 100000).detach(), 64, -2, 2))}
+    | {"getitem": lambda d, device: Sample((usual(d, device, 1000, 64), named(device, 1000, 4000)))}
+    | {
+        "setitem_": lambda d, device: Sample(
+            (usual(d, device, 1000, 64), named(device, 1000, 4000), usual(d, device, 4000, 64))
+        )
+    }
 )
 
 
@@ -283,4 +317,6 @@ SCALED: dict[str, Any] = (
     | _both("put", lambda n: Sample((smooth(n), named(CPU, n, 2 * n), smooth(2 * n))))
     | {"bincount": lambda n: Sample((torch.arange(n) % 9, torch.ones(n)))}
     | {"histc": lambda n: Sample((smooth(n).detach(), 9))}
+    | {"getitem": lambda n: Sample((smooth(n), named(CPU, n, 2 * n)))}
+    | {"setitem_": lambda n: Sample((smooth(n), named(CPU, n, 2 * n), smooth(2 * n)))}
 )
