@@ -65,6 +65,8 @@ def parameters_of(function: Any) -> list[tuple[str, Any]]:
         found = inspect.signature(function).parameters.values()
     except ValueError:
         return []
+    if any(each.kind in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL) for each in found):
+        return []  # names that nobody can use, or that boolean_dispatch hides
     return [(each.name, each.default) for each in found]
 
 
