@@ -133,7 +133,7 @@ def put_(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False)
     if input.dtype != source.dtype:
         raise RuntimeError("put_(): self and source expected to have the same dtype")
     if source.numel() != index.numel():
-        raise RuntimeError("put_(): Expected source and index to have the same number of elements")
+        raise IndexError("put_(): Expected source and index to have the same number of elements")
     flat, shared = _viewed(input, -1)
     _put_flat(flat, index.reshape(-1), source.reshape(-1), accumulate)
     if not shared:

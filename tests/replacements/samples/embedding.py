@@ -16,13 +16,12 @@ CPU = torch.device("cpu")
 def _embedded(draw: Draw, dtype: torch.dtype) -> Sample:
     weight = floats(draw, dtype, [9, draw(st.integers(1, 4))])
     input = named(CPU, 9, *draw(st.sampled_from([[], [7], [2, 5]])))
-    options = {"padding_idx": draw(st.sampled_from([None, 0, 3, -1])), "scale_grad_by_freq": draw(st.booleans())}
-    return Sample((input, weight), options)
+    return Sample((input, weight), {"padding_idx": draw(st.sampled_from([None, 0, 3, -1]))})
 
 
 def _module(draw: Draw, dtype: torch.dtype) -> Sample:
-    padding = draw(st.sampled_from([None, 0, 3]))
-    return Sample((named(CPU, 9, 2, 5),), init=((9, 3, padding), {"scale_grad_by_freq": draw(st.booleans())}))
+    options = {"padding_idx": draw(st.sampled_from([None, 0, 3])), "scale_grad_by_freq": draw(st.booleans())}
+    return Sample((named(CPU, 9, 2, 5),), init=((9, 3), options))
 
 
 def _bagged(draw: Draw, dtype: torch.dtype) -> Sample:
