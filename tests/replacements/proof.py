@@ -53,6 +53,7 @@ class Side:
             args = (args[0].clone(), *args[1:])
         torch.manual_seed(SEED)
         result = self.function(sample, *args, **kwargs)
+        result = args[0] if self.in_place and result is None else result  # x[key] = values gives nothing back
         return tuple(each for each in tree_flatten(result)[0] if isinstance(each, Tensor))
 
 
@@ -181,7 +182,8 @@ def _tensor_difference(claim: SameValues, one: Tensor, other: Tensor, exact: Ten
     if not _floats(one):
         return "" if torch.equal(one, other) else "other integers"
     if claim == "bitwise":
-        return "" if same_bits([one], [other]) or torch.equal(one, other) else _how_far(one, other)
+        same = same_bits([one], [other]) or torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)  # NaN is NaN
+        return "" if same else _how_far(one, other)
     if not torch.equal(torch.isfinite(one), torch.isfinite(other)):
         return "infinite or NaN in other places"
     return _beyond_rounding(one, other, exact)
