@@ -64,6 +64,7 @@ from opscan.replacements.scans import cumprod, cumprod_, cumsum, cumsum_, logcum
 from opscan.replacements.scattering import scatter, scatter_
 from opscan.replacements.selection import cummax, cummin, kthvalue, median, nanmedian, topk
 from opscan.replacements.spectral import stft
+from opscan.replacements.substituting import Substituting
 from opscan.replacements.unpooling import (
     MaxUnpool1d,
     MaxUnpool2d,
@@ -99,6 +100,7 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "Substituting",
     "Upsample",
     "UpsamplingBilinear2d",
     "adaptive_avg_pool1d",
