@@ -3,3 +3,13 @@
 They repeat in default mode as well as in strict mode, on CUDA and on the CPU, forward and backward. What each gives
 back, compared with the original, stands in `rules/*.dropins.toml` and in docs/replacements.md.
 """
+
+from opscan.replacements.losses import CrossEntropyLoss, NLLLoss, NLLLoss2d, cross_entropy, nll_loss
+
+__all__ = [
+    "CrossEntropyLoss",
+    "NLLLoss",
+    "NLLLoss2d",
+    "cross_entropy",
+    "nll_loss",
+]
