@@ -4,12 +4,16 @@ They repeat in default mode as well as in strict mode, on CUDA and on the CPU, f
 back, compared with the original, stands in `rules/*.dropins.toml` and in docs/replacements.md.
 """
 
+from opscan.replacements.attention import scaled_dot_product_attention
 from opscan.replacements.losses import CrossEntropyLoss, NLLLoss, NLLLoss2d, cross_entropy, nll_loss
+from opscan.replacements.multihead_attention import MultiheadAttention
 
 __all__ = [
     "CrossEntropyLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "NLLLoss2d",
     "cross_entropy",
     "nll_loss",
+    "scaled_dot_product_attention",
 ]

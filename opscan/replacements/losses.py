@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -86,11 +88,14 @@ class NLLLoss(nn.NLLLoss):
         return nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class NLLLoss2d(nn.NLLLoss2d):
-    """`nn.NLLLoss2d`, the deprecated name of `nn.NLLLoss`; see `nll_loss`."""
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)  # the name is deprecated: using it warns, not importing this
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+    class NLLLoss2d(nn.NLLLoss2d):
+        """`nn.NLLLoss2d`, the deprecated name of `nn.NLLLoss`; see `nll_loss`."""
+
+        def forward(self, input: Tensor, target: Tensor) -> Tensor:
+            return nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class CrossEntropyLoss(nn.CrossEntropyLoss):
