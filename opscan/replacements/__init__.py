@@ -5,6 +5,7 @@ back, compared with the original, stands in `rules/*.dropins.toml` and in docs/r
 """
 
 from opscan.replacements.attention import scaled_dot_product_attention
+from opscan.replacements.grid_sampling import grid_sample
 from opscan.replacements.losses import CrossEntropyLoss, NLLLoss, NLLLoss2d, cross_entropy, nll_loss
 from opscan.replacements.multihead_attention import MultiheadAttention
 
@@ -14,6 +15,7 @@ __all__ = [
     "NLLLoss",
     "NLLLoss2d",
     "cross_entropy",
+    "grid_sample",
     "nll_loss",
     "scaled_dot_product_attention",
 ]
