@@ -5,16 +5,19 @@ back, compared with the original, stands in `rules/*.dropins.toml` and in docs/r
 """
 
 from opscan.replacements.attention import scaled_dot_product_attention
+from opscan.replacements.ctc import CTCLoss, ctc_loss
 from opscan.replacements.grid_sampling import grid_sample
 from opscan.replacements.losses import CrossEntropyLoss, NLLLoss, NLLLoss2d, cross_entropy, nll_loss
 from opscan.replacements.multihead_attention import MultiheadAttention
 
 __all__ = [
+    "CTCLoss",
     "CrossEntropyLoss",
     "MultiheadAttention",
     "NLLLoss",
     "NLLLoss2d",
     "cross_entropy",
+    "ctc_loss",
     "grid_sample",
     "nll_loss",
     "scaled_dot_product_attention",

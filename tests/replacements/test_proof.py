@@ -70,6 +70,7 @@ def test_it_gives_what_the_original_gives(dropin: DropIn, original: str, dtype: 
         deadline=None,
         derandomize=True,
         database=None,
+        phases=(hypothesis.Phase.generate,),
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(st.data())
