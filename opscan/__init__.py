@@ -12,19 +12,35 @@ if TYPE_CHECKING:
     from opscan.report.report import Report
     from opscan.scan import check
     from opscan.settings.outlook import env
+    from opscan.surgery.changes import Changes, changes_of, make_deterministic
     from opscan.sweeps.run import sweep
     from opscan.sweeps.table import Sweep
 
 __version__ = "0.1.0"
-__all__ = ["Environment", "Finding", "OpscanError", "Report", "Sweep", "check", "env", "sweep"]
+__all__ = [
+    "Changes",
+    "Environment",
+    "Finding",
+    "OpscanError",
+    "Report",
+    "Sweep",
+    "changes_of",
+    "check",
+    "env",
+    "make_deterministic",
+    "sweep",
+]
 
 _HOMES = {
+    "Changes": "opscan.surgery.changes",
     "Environment": "opscan.environment",
     "Finding": "opscan.finding",
     "OpscanError": "opscan.errors",
     "Report": "opscan.report.report",
+    "changes_of": "opscan.surgery.changes",
     "check": "opscan.scan",
     "env": "opscan.settings.outlook",
+    "make_deterministic": "opscan.surgery.changes",
     "Sweep": "opscan.sweeps.table",
     "sweep": "opscan.sweeps.run",
 }

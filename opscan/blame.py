@@ -30,6 +30,11 @@ def _distance(file: str) -> int:
     return 2 if path.is_relative_to(sysconfig.get_path("stdlib")) else 0
 
 
+def is_users_own(file: str) -> bool:
+    """Whether a file is the user's: not an installed package's, Python's, torch's or opscan's."""
+    return _distance(file) == 0
+
+
 def shown_path(file: str) -> str:
     """The path relative to the current directory if it lies below it."""
     path = Path(file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from opscan.rules.schema import Bits, DefaultBehaviour, Replacement, StrictBehaviour, Verdict
+from opscan.rules.schema import Bits, DefaultBehaviour, Replacement, SameValues, StrictBehaviour, Verdict
 
 Observed = Verdict | Literal["nothing"]
 """What a real device was seen to do: as a verdict, or "nothing": the op ran, did not raise, and did not differ."""
@@ -26,7 +26,8 @@ class Place:
     """One place an op is reached from: the module, where it was built, where it was called, and how often.
 
     `for_inputs` is True for a backward op that runs only when the model's own inputs need a gradient: no weight stands
-    before it.
+    before it. `stock` is torch's own class whose forward the module runs ("torch.nn.Conv2d"), "" for another's forward;
+    `public` is the chain of public functions the op came through, outermost first.
     """
 
     module: str
@@ -34,6 +35,35 @@ class Place:
     called: Line | None
     count: int
     for_inputs: bool = False
+    stock: str = ""
+    public: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A drop-in replacement for places of a finding, and the edit that writes it at one line.
+
+    `name` is what opscan.replacements has, `of` the public name it stands in for; `values` and `gradient` compare it
+    with that, `differs` says what is different. `line` is the line to edit, None where none is known; `imports`,
+    `before` and `after` are the import it needs and that line without and with it, "" where opscan cannot edit it:
+    `obstacle` then says why.
+    """
+
+    name: str
+    of: str
+    values: SameValues
+    gradient: SameValues
+    differs: str
+    line: Line | None
+    imports: str = ""
+    before: str = ""
+    after: str = ""
+    obstacle: str = ""
+
+    @property
+    def is_same_valued(self) -> bool:
+        """Whether results and gradients are the original's, bit by bit or up to rounding."""
+        return "different" not in (self.values, self.gradient)
 
 
 class NewerTorch(NamedTuple):
@@ -67,6 +97,7 @@ class Finding:
     `default`, `strict` and `warn_only` are what the three modes do here, `message` says why in words. `bits` is whether
     the result can differ from run to run at all, with the reason in `bits_why`. `alert` is the literal that PyTorch
     prints in its RuntimeError, when strict mode raises. `newer_torch` is the release that solves it, if one does.
+    `replacements` are what may be written instead, in words; `remedies` are importable, each with the line it is for.
     `predicted` is the verdict the rules give, None where none does; `observed` and `replay` are what a real device was
     seen to do, None where none was asked.
     """
@@ -90,6 +121,7 @@ class Finding:
     predicted: Verdict | None
     observed: Observed | None = None
     replay: Replay | None = None
+    remedies: tuple[Remedy, ...] = ()
 
     @property
     def count(self) -> int:

@@ -43,6 +43,7 @@ class _Hit(NamedTuple):
     module: ModuleSite | None
     called: SourceLine | None
     order: int
+    public: tuple[str, ...]
     for_inputs: bool = False
 
 
@@ -286,7 +287,7 @@ def _composite_hits(composite: CompositeCall, index: int, candidates: _Candidate
         )
         if judgement is not None:
             phase = rule.phase if composite.phase == "forward" else composite.phase
-            yield _Hit(judgement, composite.name, phase, composite.module, composite.called, index)
+            yield _Hit(judgement, composite.name, phase, composite.module, composite.called, index, (composite.name,))
 
 
 def _op_hits(node: fx.Node, op: _Op, candidates: _Candidates, trace: Trace, sources: Sources) -> Iterator[_Hit]:
@@ -297,7 +298,7 @@ def _op_hits(node: fx.Node, op: _Op, candidates: _Candidates, trace: Trace, sour
         if judgement is not None:
             order = call.sequence_nr if call.cause is not None and call.sequence_nr is not None else 0
             for_inputs = call.cause is not None and call.cause not in sources.weighted
-            yield _Hit(judgement, op.name, call.phase, call.module, call.called, order, for_inputs)
+            yield _Hit(judgement, op.name, call.phase, call.module, call.called, order, call.public, for_inputs)
 
 
 def _constructor_hits(trace: Trace, candidates: _Candidates) -> Iterator[_Hit]:
@@ -308,7 +309,7 @@ def _constructor_hits(trace: Trace, candidates: _Candidates) -> Iterator[_Hit]:
         for standing in op.rules:
             judgement = candidates.judge(standing, facts, (), trace.assumed_sizes, None)
             if judgement is not None:
-                yield _Hit(judgement, op.name, "construction", site, None, 0)
+                yield _Hit(judgement, op.name, "construction", site, None, 0, ())
 
 
 def _grouped(hits: Iterable[_Hit]) -> Iterator[Finding]:
@@ -351,14 +352,16 @@ def _finding(group: list[_Hit]) -> Finding:
 def _places(group: list[_Hit]) -> Iterator[Place]:
     """Places in the order of the forward pass: backward meets them in reverse."""
     ordered = sorted(group, key=lambda hit: hit.order)
-    counted = Counter((hit.module, hit.called, hit.for_inputs) for hit in ordered)
-    for (module, called, for_inputs), count in counted.items():
+    counted = Counter((hit.module, hit.called, hit.for_inputs, hit.public) for hit in ordered)
+    for (module, called, for_inputs, public), count in counted.items():
         yield Place(
             module=module.path if module else "",
             constructed=_line(module.constructed) if module else None,
             called=_line(called),
             count=count,
             for_inputs=for_inputs,
+            stock=module.stock if module else "",
+            public=public,
         )
 
 

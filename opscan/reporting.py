@@ -8,6 +8,7 @@ from opscan.environment import NEWEST, Environment
 from opscan.errors import TraceError
 from opscan.finding import Line
 from opscan.match import match, merged
+from opscan.remedies.suggest import with_remedies
 from opscan.report.report import Report
 from opscan.report.words import short_line
 from opscan.rules.load import Ruleset, load_rules
@@ -34,7 +35,7 @@ def make_report(
         forward_ops=max(len(each) - each.count("backward") for each in phases),
         backward_ops=backward,
         unknown=matched.unknown,
-        findings=matched.findings,
+        findings=with_remedies(matched.findings),
     )
 
 

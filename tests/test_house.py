@@ -31,11 +31,13 @@ ROOMS = [
     {"distinct", "cost"},
     {"arguments"},
     {"match", "observe"},
+    {"remedies"},
     {"report"},
     {"reporting"},
     {"scan", "cases"},
     {"calibrate", "sweeps"},
-    {"files"},
+    {"files", "surgery"},
+    {"fixing"},
     {"cli"},
 ]
 """Lower rooms first: a file imports from its own room's level or below."""

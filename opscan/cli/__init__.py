@@ -12,13 +12,14 @@ from opscan import __version__
 from opscan.cli.words import COULD_NOT_LOOK, complain
 from opscan.errors import OpscanError
 
-_COMMANDS = ("check", "check-files", "sweep", "lint", "env", "rules")
+_COMMANDS = ("check", "check-files", "sweep", "fix", "lint", "env", "rules")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status. Source of the numbers: `opscan check --help`."""
     words = sys.argv[1:] if argv is None else argv
     arguments = _parser(words).parse_args(words)
+    arguments.words = list(words)
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()

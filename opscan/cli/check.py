@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gc
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.options import add_environment, add_mode
-from opscan.cli.words import (
-    AMP_WORDS,
-    CLEAN,
-    COULD_NOT_LOOK,
-    FINDINGS,
-    REPLAY_WORDS,
-    SHOW_WORDS,
-    TRACE_DEVICE_WORDS,
-    VERDICT_WORDS,
-    complain,
-)
+from opscan.cli.options import add_call, add_environment, scan_one
+from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, REPLAY_WORDS, SHOW_WORDS, VERDICT_WORDS, complain
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
-    from opscan.config import Config
-    from opscan.environment import Environment
-    from opscan.observe.plan import Plan
     from opscan.report.report import Report
-    from opscan.rules.load import Ruleset
 
 _EPILOG = """\
 exit status:
@@ -62,27 +45,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "targets", nargs="+", metavar="TARGET",
         help="pkg.mod:Name, path/to/file.py:Name, mod:Name(args, kw=...), mod:factory, mod:instance or mod:step",
     )  # fmt: skip
-    what = parser.add_argument_group("what to call it with (everything left out is solved for, and printed)")
-    what.add_argument("--init", action="append", default=[], metavar="NAME=VALUE", help="a constructor argument")
-    what.add_argument(
-        "--input", action="append", default=[], metavar="SPEC",
-        help="an input: [NAME=][DTYPE:]SHAPE[<BOUND or =VALUES], as 2x3x32x32, ids=int64:2x16<1000 or"
-        " ids=int64:2x8=5*6,1*2 (target=SPEC is the loss's)",
-    )  # fmt: skip
-    what.add_argument("--inputs", metavar="MOD:FUNC", help="a function (or a value) that gives one batch")
-    what.add_argument(
-        "--input-grad", action=argparse.BooleanOptionalAction, default=None,
-        help="floating inputs need a gradient (default: those of a module do, those of a step do not)",
-    )  # fmt: skip
-    what.add_argument("--loss", metavar="LOSS", help="cross_entropy, MSELoss, or mod:function of the model's output")
-    what.add_argument(
-        "--amp", choices=AMP_WORDS, help="put forward and loss in autocast (regions the code has itself need no flag)"
-    )
-    add_mode(what)
-    what.add_argument(
-        "--trace-device", choices=TRACE_DEVICE_WORDS, default="meta",
-        help="cpu: run a small model for real instead of on meta, where what depends on values goes one way only",
-    )  # fmt: skip
+    add_call(parser)
     add_environment(parser)
     device = parser.add_argument_group("running a copy of it on the device")
     device.add_argument(
@@ -135,7 +98,7 @@ def _check(arguments: argparse.Namespace) -> int:
     missed = False
     for target in arguments.targets:
         try:
-            reports.append(_check_one(target, environment, rules, config, plan, arguments))
+            reports.append(scan_one(target, environment, rules, config, arguments, plan))
         except OpscanError as error:
             complain(str(error))
             missed = True
@@ -144,43 +107,6 @@ def _check(arguments: argparse.Namespace) -> int:
     if missed:
         return COULD_NOT_LOOK
     return FINDINGS if any(report.fails(arguments.fail_on) for report in reports) else CLEAN
-
-
-def _check_one(
-    target: str,
-    environment: Environment,
-    rules: Ruleset,
-    config: Config,
-    plan: Plan | None,
-    arguments: argparse.Namespace,
-) -> Report:
-    """Scan one target; whatever the user's code prints meanwhile goes to stderr."""
-    from opscan.progress import progress
-
-    with contextlib.redirect_stdout(sys.stderr), progress(target):
-        from opscan.scan import build_named, scan_target
-        from opscan.target.inputs import call_batch_maker, make_inputs, parse_init, parse_input
-
-        started = time.perf_counter()
-        gc.freeze()  # what was imported stays: collecting cycles need not look through it
-        init = parse_init(arguments.init)
-        specs = [parse_input(word) for word in arguments.input]
-        built, rebuild = build_named(target, environment, init)
-        inputs = call_batch_maker(arguments.inputs) if arguments.inputs else make_inputs(specs) if specs else None
-        return scan_target(
-            built,
-            inputs,
-            environment,
-            loss=arguments.loss,
-            mode=arguments.mode,
-            input_grad=arguments.input_grad,
-            rules=rules,
-            plan=plan,
-            configured=config.inputs,
-            trace_device=arguments.trace_device,
-            rebuild=rebuild,
-            started=started,
-        )
 
 
 def _rendered(reports: Sequence[Report], arguments: argparse.Namespace) -> str:

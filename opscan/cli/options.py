@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
+import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from opscan.cli.words import DEVICE_WORDS
+from opscan.cli.words import AMP_WORDS, DEVICE_WORDS, TRACE_DEVICE_WORDS
+
+if TYPE_CHECKING:
+    from opscan.config import Config
+    from opscan.environment import Environment
+    from opscan.observe.plan import Plan
+    from opscan.report.report import Report
+    from opscan.rules.load import Ruleset
 
 
 def add_mode(group: argparse._ActionsContainer) -> None:
@@ -13,6 +25,31 @@ def add_mode(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--mode", choices=("train", "eval"), default="train", help="train: forward and backward; eval: forward alone"
     )
+
+
+def add_call(parser: argparse.ArgumentParser) -> None:
+    """What a target is built and called with: --init, --input and the like, and how it is traced."""
+    what = parser.add_argument_group("what to call it with (everything left out is solved for, and printed)")
+    what.add_argument("--init", action="append", default=[], metavar="NAME=VALUE", help="a constructor argument")
+    what.add_argument(
+        "--input", action="append", default=[], metavar="SPEC",
+        help="an input: [NAME=][DTYPE:]SHAPE[<BOUND or =VALUES], as 2x3x32x32, ids=int64:2x16<1000 or"
+        " ids=int64:2x8=5*6,1*2 (target=SPEC is the loss's)",
+    )  # fmt: skip
+    what.add_argument("--inputs", metavar="MOD:FUNC", help="a function (or a value) that gives one batch")
+    what.add_argument(
+        "--input-grad", action=argparse.BooleanOptionalAction, default=None,
+        help="floating inputs need a gradient (default: those of a module do, those of a step do not)",
+    )  # fmt: skip
+    what.add_argument("--loss", metavar="LOSS", help="cross_entropy, MSELoss, or mod:function of the model's output")
+    what.add_argument(
+        "--amp", choices=AMP_WORDS, help="put forward and loss in autocast (regions the code has itself need no flag)"
+    )
+    add_mode(what)
+    what.add_argument(
+        "--trace-device", choices=TRACE_DEVICE_WORDS, default="meta",
+        help="cpu: run a small model for real instead of on meta, where what depends on values goes one way only",
+    )  # fmt: skip
 
 
 def add_environment(parser: argparse.ArgumentParser) -> None:
@@ -40,3 +77,40 @@ def add_environment(parser: argparse.ArgumentParser) -> None:
         " with warnings: some ops then stay nondeterministic",
     )  # fmt: skip
     strictness.add_argument("--default", dest="strict", action="store_false", help="it will train without strict mode")
+
+
+def scan_one(
+    target: str,
+    environment: Environment,
+    rules: Ruleset,
+    config: Config,
+    arguments: argparse.Namespace,
+    plan: Plan | None = None,
+) -> Report:
+    """Scan one target as the options of `add_call` say; whatever the user's code prints meanwhile goes to stderr."""
+    from opscan.progress import progress
+
+    with contextlib.redirect_stdout(sys.stderr), progress(target):
+        from opscan.scan import build_named, scan_target
+        from opscan.target.inputs import call_batch_maker, make_inputs, parse_init, parse_input
+
+        started = time.perf_counter()
+        gc.freeze()  # what was imported stays: collecting cycles need not look through it
+        init = parse_init(arguments.init)
+        specs = [parse_input(word) for word in arguments.input]
+        built, rebuild = build_named(target, environment, init)
+        inputs = call_batch_maker(arguments.inputs) if arguments.inputs else make_inputs(specs) if specs else None
+        return scan_target(
+            built,
+            inputs,
+            environment,
+            loss=arguments.loss,
+            mode=arguments.mode,
+            input_grad=arguments.input_grad,
+            rules=rules,
+            plan=plan,
+            configured=config.inputs,
+            trace_device=arguments.trace_device,
+            rebuild=rebuild,
+            started=started,
+        )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 
 from torch import nn
 
+from opscan.files.text import model_classes
 from opscan.sweeps.references import building_blocks
+from opscan.target.load import load_module
+from opscan.target.spec import TargetSpec
 
 
 def defined_models(module: ModuleType, names: Iterable[str]) -> list[type[nn.Module]]:
@@ -42,3 +46,14 @@ def parts_of(model: type[nn.Module], module: ModuleType) -> set[type]:
 
 def _is_of(function: object, module: ModuleType) -> bool:
     return getattr(function, "__module__", "") == module.__name__
+
+
+def models_of_file(file: str) -> list[str]:
+    """The classes of a file that are scanned where nothing says which: its models, without those they are built from.
+
+    Imports the file. Raises TargetError if that fails, OSError or SyntaxError if it cannot be read.
+    """
+    module = load_module(TargetSpec(file, file, "", is_file=True))
+    models = defined_models(module, model_classes(Path(file)))
+    parts = {part for model in models for part in parts_of(model, module) if part is not model}
+    return [model.__name__ for model in models if model not in parts]

@@ -104,9 +104,8 @@ def difference(mended: Mended) -> str:
     import difflib
 
     name = mended.file.replace(os.sep, "/")
-    made = difflib.unified_diff(
-        split_lines(mended.before), split_lines(mended.after), fromfile=name, tofile=name, lineterm="\n"
-    )
+    before, after = ([line for line in split_lines(text) if line] for text in (mended.before, mended.after))
+    made = difflib.unified_diff(before, after, fromfile=name, tofile=name, lineterm="\n")
     return "".join(line if line.endswith(("\n", "\r")) else f"{line}\n\\ No newline at end of file\n" for line in made)
 
 

@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from opscan.environment import Environment, Strictness
 from opscan.finding import Finding
+from opscan.report.instead import advice_of
 from opscan.report.report import Report, fails_in
 from opscan.report.words import DEFAULT_MODE, STRICT_MODE, describe_environment, place_words, verdict_line
 
@@ -56,7 +57,8 @@ def _finding(finding: Finding) -> list[str]:
         places[_MOST_PLACES - 1 :] = [f"and {len(places) - _MOST_PLACES + 1} more"]
     labelled = [("where" if not at else "", place) for at, place in enumerate(places)]
     labelled += [("default", DEFAULT_MODE[finding.default]), ("strict", STRICT_MODE[finding.strict])]
-    labelled += [("instead", each.name) for each in finding.replacements[:1]]
+    names = [each.name for each in advice_of(finding)] or [each.name for each in finding.replacements]
+    labelled += [("instead", name) for name in names[:1]]
     return [
         f"  {finding.op}: {finding.verdict}, in {finding.phase}{times} ({finding.rule})",
         *(f"    {label:{_LABEL}}{text}" for label, text in labelled),

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from opscan import __version__
-from opscan.finding import Finding, Line
+from opscan.finding import Finding, Line, Remedy
 from opscan.report.report import Report
 
 SCHEMA = 1
@@ -69,7 +69,13 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "replacements": [
             {"name": each.name, "same_values": each.same_values, "how": each.how} for each in finding.replacements
         ],
+        "remedies": [_remedy(each) for each in finding.remedies],
     }
+
+
+def _remedy(remedy: Remedy) -> dict[str, Any]:
+    line = _line(remedy.line) if remedy.line else None
+    return {**asdict(remedy), "name": f"opscan.replacements.{remedy.name}", "line": line}
 
 
 def _line(line: Line) -> dict[str, Any]:

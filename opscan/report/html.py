@@ -7,6 +7,7 @@ from html import escape
 
 from opscan.environment import Environment
 from opscan.finding import Finding
+from opscan.report.instead import Advice, advice_of, other_ways
 from opscan.report.report import Report
 from opscan.report.words import (
     ALWAYS_SHOWN,
@@ -55,7 +56,7 @@ def _row(finding: Finding, environment: Environment) -> str:
         f"{label}: {f'<code>{escape(text)}</code>' if label == 'alert' else escape(text)}"
         for label, text in mode_lines(finding, environment)
     )
-    instead = "".join(_remedy(each) for each in finding.replacements)
+    instead = "".join(map(_drop_in, advice_of(finding))) + "".join(map(_other_way, other_ways(finding)))
     cells = (
         (_CELL, f"<b>{finding.verdict}</b>"),
         (_CELL, f"<code>{_breakable(finding.op)}</code><br>{escape(finding.phase)}"),
@@ -66,7 +67,14 @@ def _row(finding: Finding, environment: Environment) -> str:
     return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for style, cell in cells) + "</tr>"
 
 
-def _remedy(replacement: Replacement) -> str:
+def _drop_in(advice: Advice) -> str:
+    lines = [advice.imports, *(f"{after}  # {where}" for where, after in advice.lines)] if advice.lines else []
+    notes = "".join(f"<div>{escape(each)}</div>" for each in advice.obstacles)
+    code = f"<pre>{escape(chr(10).join(lines))}</pre>" if lines else ""
+    return _folded(f"instead: {escape(advice.name)} ({escape(advice.gives)})", code + notes)
+
+
+def _other_way(replacement: Replacement) -> str:
     name = f"instead: {escape(replacement.name)} ({SAME_VALUES[replacement.same_values]})"
     return _folded(name, f"<pre>{escape(replacement.how.strip())}</pre>")
 

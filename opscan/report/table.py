@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from opscan.environment import Environment
 from opscan.finding import Finding
+from opscan.report.instead import Advice, advice_of, other_ways
 from opscan.report.report import Report
 from opscan.report.words import (
     ALWAYS_SHOWN,
@@ -28,6 +29,7 @@ from opscan.rules.schema import Replacement
 
 _LABEL = 10
 _WHERE = 20
+_MOST_LINES = 6
 _GAP = 2  # tabulate puts it between columns and around headers
 
 
@@ -99,19 +101,41 @@ def _details(finding: Finding, environment: Environment, width: int) -> str:
         lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width))
     lines.extend(_wrapped(label, text, width) for label, text in mode_lines(finding, environment))
     lines.append(_wrapped("why", finding.message, width))
-    for at, each in enumerate(finding.replacements):
-        lines.extend(_remedy("instead" if not at else "", each, width))
+    instead = [_drop_in(advice, width) for advice in advice_of(finding)]
+    instead += [_other_way(each, width) for each in other_ways(finding)]
+    for at, (first, *rest) in enumerate(instead):
+        lines += [f"  {'instead' if not at else '':{_LABEL}}{first}", *rest]
     return "\n".join(lines)
 
 
-def _remedy(label: str, replacement: Replacement, width: int) -> list[str]:
-    """A replacement: its name on the label's line, its code as it is written."""
+def _drop_in(advice: Advice, width: int) -> list[str]:
+    """A drop-in: what it gives, then the lines as they are with it, each cut to one line of the terminal."""
+    margin, lines = " " * (_LABEL + 2), []
+    head = f"{advice.name} ({advice.gives})"
+    if advice.lines:
+        head += f", after `{advice.imports}`:"
+    lines += textwrap.wrap(head, width - len(margin), break_on_hyphens=False)
+    lines[1:] = [margin + line for line in lines[1:]]
+    shown = advice.lines if len(advice.lines) <= _MOST_LINES else advice.lines[: _MOST_LINES - 1]
+    for where, after in shown:
+        text = f"{margin}  {where}  {after}"
+        lines.append(text if len(text) <= width else f"{text[: width - 3]}...")
+    if len(shown) < len(advice.lines):
+        lines.append(f"{margin}  and {len(advice.lines) - len(shown)} more lines: opscan fix shows and writes them")
+    for each in advice.obstacles:
+        lines.append(textwrap.fill(each, width, initial_indent=margin + "  ", subsequent_indent=margin + "    "))
+    return lines
+
+
+def _other_way(replacement: Replacement, width: int) -> list[str]:
+    """A replacement in words: its name on the label's line, its code as it is written."""
     head = f"{replacement.name} ({SAME_VALUES[replacement.same_values]}):"
     code = replacement.how.strip().splitlines()
     if len(code) == 1 and len(head) + len(code[0]) + _LABEL + 3 <= width:
-        return [_wrapped(label, f"{head} {code[0]}", width)]
-    margin = " " * (_LABEL + 4)
-    return [_wrapped(label, head, width), *(f"{margin}{line}".rstrip() for line in code)]
+        return [f"{head} {code[0]}"]
+    margin = " " * (_LABEL + 2)
+    first, *rest = textwrap.wrap(head, width - len(margin))
+    return [first, *(margin + line for line in rest), *(f"{margin}  {line}".rstrip() for line in code)]
 
 
 def _wrapped(label: str, text: str, width: int) -> str:

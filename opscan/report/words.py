@@ -148,9 +148,9 @@ def alert_text(finding: Finding) -> str:
 
 def place_words(places: Iterable[Place]) -> list[tuple[str, str]]:
     """Modules and lines, those with the same lines together: `conv1`, `built cnn.py:18, called cnn.py:36`."""
-    modules: dict[str, list[str]] = {}
+    modules: dict[str, dict[str, None]] = {}
     for place in places:
-        modules.setdefault(_lines(place), []).append(place.module or "(the model itself)")
+        modules.setdefault(_lines(place), {})[place.module or "(the model itself)"] = None
     return [(name, lines) for lines, paths in modules.items() for name in short_paths(paths)]
 
 

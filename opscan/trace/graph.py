@@ -40,11 +40,16 @@ class TensorInfo(NamedTuple):
 
 
 class ModuleSite(NamedTuple):
-    """A module of the model: its first name in `named_modules()` order, its class, and where it was built."""
+    """A module of the model: its first name in `named_modules()` order, its class, and where it was built.
+
+    `stock` is torch's own class whose forward it runs ("torch.nn.Conv2d", also for a subclass that inherits it), "" for
+    a forward of the user's or of a library's.
+    """
 
     path: str
     type: str
     constructed: SourceLine | None
+    stock: str = ""
 
 
 class Unwritten(NamedTuple):

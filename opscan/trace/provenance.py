@@ -17,7 +17,7 @@ import textwrap
 import tokenize
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -151,6 +151,15 @@ def construction_site(modules: Mapping[str, nn.Module], path: str) -> SourceLine
         if users:
             return None
     return None
+
+
+@cache
+def stock_class(cls: type) -> str:
+    """The public name of torch's own class whose forward `cls` runs, as "torch.nn.Conv2d"; "" for another's forward."""
+    runs = next(base for base in cls.__mro__ if "forward" in base.__dict__)
+    if not runs.__module__.startswith("torch.nn."):
+        return ""
+    return next((f"torch.nn.{base.__name__}" for base in cls.__mro__ if getattr(nn, base.__name__, None) is base), "")
 
 
 def _init_code(cls: type) -> CodeType:

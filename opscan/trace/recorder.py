@@ -19,7 +19,7 @@ from opscan.trace.functions import next_sequence_nr
 from opscan.trace.graph import CompositeCall, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
 from opscan.trace.kept import KeptTensors
 from opscan.trace.launches import Launch, target_of
-from opscan.trace.provenance import construction_site, look_out
+from opscan.trace.provenance import construction_site, look_out, stock_class
 from opscan.trace.traits import traits_of
 from opscan.trace.values import Values, is_lazy, map_tensors
 
@@ -372,8 +372,10 @@ def _merged(called: tuple[str, ...], passed: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _module_site(module: nn.Module, found: tuple[Mapping[str, nn.Module], str, str] | None) -> ModuleSite:
+    cls: Any = type(module)
+    stock = stock_class(cls)
     if found is None:
-        return ModuleSite("", type(module).__name__, None)
+        return ModuleSite("", type(module).__name__, None, stock)
     modules, prefix, path = found
     full = ".".join(part for part in (prefix, path) if part)
-    return ModuleSite(full, type(module).__name__, construction_site(modules, path))
+    return ModuleSite(full, type(module).__name__, construction_site(modules, path), stock)

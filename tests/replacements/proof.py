@@ -17,7 +17,7 @@ import opscan.replacements
 from opscan.observe.bits import same_bits
 from opscan.rules.dropins import DropIn, load_dropins
 from opscan.rules.schema import SameValues
-from tests.replacements.samples import Sample
+from tests.replacements.samples import Sample, gathered
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 SEED = 7
@@ -35,7 +35,7 @@ def public(name: str) -> Any:
 
 def pairs() -> Iterator[tuple[DropIn, str]]:
     """Every drop-in with everything that it stands for."""
-    for dropin in load_dropins():
+    for dropin in load_dropins().by_name.values():
         for original in dropin.of:
             yield dropin, original
 
@@ -251,3 +251,19 @@ def _exact(side: Side, sample: Sample, otherwise: Outcome) -> Outcome:
         return run(side, in_float64(sample))
     except (RuntimeError, NotImplementedError):
         return otherwise
+
+
+def assert_repeats(dropin: DropIn, device: torch.device, runs: int) -> None:
+    """The same bits in every run, forward and backward, in default and in strict mode, which must not raise."""
+    sample = gathered("TYPICAL")[dropin.name](torch.float32, device)
+    _, mine = sides(dropin, dropin.of[0])
+    first = run(mine, sample, second=False)
+    for strict in (False, True):
+        torch.use_deterministic_algorithms(strict)
+        try:
+            for _ in range(runs):
+                again = run(mine, sample, second=False)
+                assert same_bits(first.values, again.values), f"results differ (strict mode {strict})"
+                assert same_bits(first.grads, again.grads), f"gradients differ (strict mode {strict})"
+        finally:
+            torch.use_deterministic_algorithms(False)

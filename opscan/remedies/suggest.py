@@ -1,0 +1,68 @@
+"""Findings with their remedies: which drop-in, at which line of the user's, and what that line becomes."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Iterable
+from dataclasses import replace
+
+from opscan.blame import is_users_own
+from opscan.finding import Finding, Line, Remedy
+from opscan.lint.fix import apply_edits
+from opscan.lint.source import split_lines
+from opscan.remedies.choose import Choice, choose
+from opscan.remedies.edits import Editor, import_line
+
+INSTALLED = "the line is an installed package's: opscan.make_deterministic(model) replaces it there"
+NO_LINE = "no line of yours is known: opscan.make_deterministic(model) replaces it"
+NO_SOURCE = "its source cannot be read"
+
+
+def with_remedies(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings with the drop-ins there are for their places. Reads the files named; nothing of them is run."""
+    desk = Desk()
+    return tuple(replace(finding, remedies=tuple(_remedies(finding, desk))) for finding in findings)
+
+
+def _remedies(finding: Finding, desk: Desk) -> Iterable[Remedy]:
+    """One per drop-in and line, in the order of the places."""
+    choices = (choose(finding.rule, place) for place in finding.places)
+    return [desk.remedy(choice) for choice in dict.fromkeys(choices) if choice is not None]
+
+
+class Desk:
+    """The files that remedies are for, each read and parsed once."""
+
+    def __init__(self) -> None:
+        self._editors: dict[str, Editor | None] = {}
+        self._texts: dict[str, str] = {}
+
+    def remedy(self, choice: Choice) -> Remedy:
+        """What a choice comes to at its line."""
+        dropin, of, line, _ = choice
+        bare = Remedy(dropin.name, of, dropin.values, dropin.gradient, dropin.differs, line)
+        if line is None:
+            return replace(bare, obstacle=NO_LINE)
+        if not is_users_own(line.file):
+            return replace(bare, obstacle=INSTALLED)
+        editor = self.editor(line.file)
+        if editor is None:
+            return replace(bare, obstacle=NO_SOURCE)
+        edits = editor.edits(of, dropin.name, line.line)
+        if isinstance(edits, str):
+            return replace(bare, obstacle=edits)
+        at = edits[0].start[0]
+        text = self._texts[line.file]
+        before, after = (split_lines(each)[at - 1].strip() for each in (text, apply_edits(text, edits)))
+        return replace(bare, line=Line(line.file, at), imports=import_line(editor.alias), before=before, after=after)
+
+    def editor(self, file: str) -> Editor | None:
+        """What edits a file, or a notebook's cell; None for one that cannot be read or is no Python."""
+        if file not in self._editors:
+            text = "".join(linecache.getlines(file))
+            self._texts[file] = text
+            try:
+                self._editors[file] = Editor(text) if text else None
+            except (SyntaxError, ValueError, RecursionError):
+                self._editors[file] = None
+        return self._editors[file]
