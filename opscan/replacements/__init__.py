@@ -6,9 +6,11 @@ back, compared with the original, stands in `rules/*.dropins.toml` and in docs/r
 
 from opscan.replacements.attention import scaled_dot_product_attention
 from opscan.replacements.ctc import CTCLoss, ctc_loss
+from opscan.replacements.eigenvalues import eigh, eigvalsh
 from opscan.replacements.grid_sampling import grid_sample
 from opscan.replacements.losses import CrossEntropyLoss, NLLLoss, NLLLoss2d, cross_entropy, nll_loss
-from opscan.replacements.multihead_attention import MultiheadAttention
+from opscan.replacements.multihead_attention import MultiheadAttention, multi_head_attention_forward
+from opscan.replacements.sparse import addmm, bmm, mm, mv
 
 __all__ = [
     "CTCLoss",
@@ -16,9 +18,16 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "NLLLoss2d",
+    "addmm",
+    "bmm",
     "cross_entropy",
     "ctc_loss",
+    "eigh",
+    "eigvalsh",
     "grid_sample",
+    "mm",
+    "multi_head_attention_forward",
+    "mv",
     "nll_loss",
     "scaled_dot_product_attention",
 ]

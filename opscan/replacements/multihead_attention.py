@@ -20,17 +20,17 @@ def _with_names(function: Any, **names: Any) -> Any:
         function.__defaults__,
         function.__closure__,
     )
-    rebound.__kwdefaults__ = function.__kwdefaults__
+    rebound.__kwdefaults__, rebound.__doc__ = function.__kwdefaults__, function.__doc__
     rebound.__globals__[function.__name__] = rebound  # it names itself to tensors that override functions
     return rebound
 
 
-_multi_head_attention_forward = _with_names(
+multi_head_attention_forward = _with_names(
     F.multi_head_attention_forward, scaled_dot_product_attention=scaled_dot_product_attention
 )
 _forward = _with_names(
     nn.MultiheadAttention.forward,
-    F=SimpleNamespace(**{**vars(F), "multi_head_attention_forward": _multi_head_attention_forward}),
+    F=SimpleNamespace(**{**vars(F), "multi_head_attention_forward": multi_head_attention_forward}),
 )
 
 

@@ -57,7 +57,7 @@ class Side:
 
 
 def _copied(value: Any) -> Any:
-    return value.view_as(value) if isinstance(value, Tensor) else value
+    return value.view_as(value) if isinstance(value, Tensor) and value.layout == torch.strided else value
 
 
 def _called(callee: Any) -> Callable[..., Any]:

@@ -114,14 +114,38 @@ def _module_of(*shape: int, heads: int = 2) -> Any:
     return sample
 
 
-DRAWN = {"scaled_dot_product_attention": _drawn, "MultiheadAttention": _module}
+def _function(*shape: int, **options: Any) -> Sample:
+    """Self-attention of x (L, N, E) by weights that want gradients."""
+    width = shape[-1]
+    x = leaf(torch.randn(*shape, **options))
+    into, out = (leaf(torch.randn(rows, width, **options) / width**0.5) for rows in (3 * width, width))
+    biases = torch.zeros(3 * width, **options), torch.zeros(width, **options)
+    args = x, x, x, width, 2, into, biases[0], None, None, False, 0.0, out, biases[1]
+    return Sample(args, {"need_weights": False})
+
+
+def _function_drawn(draw: Any, dtype: torch.dtype) -> Sample:
+    return _function(draw(st.integers(1, 9)), draw(st.integers(1, 3)), 8, dtype=dtype)
+
+
+DRAWN = {
+    "scaled_dot_product_attention": _drawn,
+    "MultiheadAttention": _module,
+    "multi_head_attention_forward": _function_drawn,
+}
 EXTREME = {"scaled_dot_product_attention": _EXTREME}
 SMOOTH = {
     "scaled_dot_product_attention": _smooth,
     "MultiheadAttention": lambda: _module_of(2, 3, 4)(torch.float64),
+    "multi_head_attention_forward": lambda: _function(2, 1, 2, dtype=torch.float64),
 }
-TYPICAL = {"scaled_dot_product_attention": _typical, "MultiheadAttention": _module_of(2, 512, 512, heads=8)}
+TYPICAL = {
+    "scaled_dot_product_attention": _typical,
+    "MultiheadAttention": _module_of(2, 512, 512, heads=8),
+    "multi_head_attention_forward": lambda dtype, device: _function(512, 2, 512, dtype=dtype, device=device),
+}
 SCALED = {
     "scaled_dot_product_attention": _scaled,
     "MultiheadAttention": lambda n: _module_of(n, 16, 8)(),
+    "multi_head_attention_forward": lambda n: _function(16, n, 8),
 }
