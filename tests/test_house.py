@@ -20,7 +20,7 @@ from tests.conftest import run_process
 ROOT = Path(opscan.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 ROOMS = [
-    {"errors", "blame", "progress"},
+    {"errors", "blame", "progress", "formats"},
     {"rules", "isolation", "traced_for"},
     {"replacements"},
     {"environment", "finding", "config"},
