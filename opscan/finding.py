@@ -90,6 +90,16 @@ class Replay(NamedTuple):
     first_at: int | None = None
 
 
+class Waived(NamedTuple):
+    """Why a project accepts a finding: the reason, the last day that holds (ISO, None without an end), and which
+    waiver of its pyproject.toml says so, from 1.
+    """
+
+    reason: str
+    until: str | None
+    number: int
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Equal ops under one rule, grouped: everything there is to say about them.
@@ -99,7 +109,8 @@ class Finding:
     prints in its RuntimeError, when strict mode raises. `newer_torch` is the release that solves it, if one does.
     `replacements` are what may be written instead, in words; `remedies` are importable, each with the line it is for.
     `predicted` is the verdict the rules give, None where none does; `observed` and `replay` are what a real device was
-    seen to do, None where none was asked.
+    seen to do, None where none was asked. `waived` is the project's reason to accept it; `known` says that a baseline
+    has it.
     """
 
     rule: str
@@ -122,6 +133,13 @@ class Finding:
     observed: Observed | None = None
     replay: Replay | None = None
     remedies: tuple[Remedy, ...] = ()
+    waived: Waived | None = None
+    known: bool = False
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it fails nothing: it is waived, or known from a baseline."""
+        return self.waived is not None or self.known
 
     @property
     def count(self) -> int:
@@ -171,14 +189,15 @@ class Cost:
 class Run:
     """A step as it was run on a device: strict mode once, and with `replays` > 1 each wanted op that often.
 
-    `device` names the machine's. `failure` says what ended it early, and where; the findings are then the prediction.
+    `device` names the machine's. `cost` and `plain` are what that took and what the step alone takes, None where a
+    report leaves them out. `failure` says what ended it early, and where; the findings are then the prediction.
     """
 
     device: str
     ops: int
     replays: int
-    cost: Cost
-    plain: Cost
+    cost: Cost | None
+    plain: Cost | None
     failure: str | None = None
 
 

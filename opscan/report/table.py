@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from opscan.environment import Environment
 from opscan.finding import Finding
+from opscan.report.acceptance import modules_words
 from opscan.report.instead import Advice, advice_of, other_ways
 from opscan.report.report import Report
 from opscan.report.words import (
@@ -21,7 +22,6 @@ from opscan.report.words import (
     mode_lines,
     place_words,
     run_words,
-    short_paths,
     summaries,
     verdict_line,
 )
@@ -59,7 +59,7 @@ def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> s
 
 def _overview(findings: list[Finding], width: int) -> str:
     """One line per finding; whether the bits vary has a column where not all do and there is room."""
-    wheres = min(_WHERE, max(len(_first_places(finding)) for finding in findings))
+    wheres = min(_WHERE, max(len(modules_words(finding)) for finding in findings))
     columns: list[tuple[str, list[str]]] = [("verdict", [finding.verdict for finding in findings])]
     if width >= 80 and any(finding.bits != "vary" for finding in findings):
         columns.append(("bits", [finding.bits for finding in findings]))
@@ -67,7 +67,7 @@ def _overview(findings: list[Finding], width: int) -> str:
     ops = width - taken - len("count") - wheres - 4 * _GAP
     columns.append(("op", [_broken(finding.op, ops) for finding in findings]))
     columns.append(("count", [str(finding.count) for finding in findings]))
-    columns.append(("where", [_broken(_first_places(finding), wheres) for finding in findings]))
+    columns.append(("where", [_broken(modules_words(finding), wheres) for finding in findings]))
     return tabulate(
         zip(*(cells for _, cells in columns), strict=True),
         headers=[head for head, _ in columns],
@@ -85,11 +85,6 @@ def _broken(name: str, width: int) -> str:
             lines.append("")
         lines[-1] += piece
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _first_places(finding: Finding) -> str:
-    names = short_paths(module or "(model)" for module in finding.modules)
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _details(finding: Finding, environment: Environment, width: int) -> str:

@@ -12,8 +12,9 @@ import pytest
 from opscan.finding import ScanCost
 from opscan.report.document import render_json
 from opscan.report.html import render_html
+from opscan.report.paths import short_paths
 from opscan.report.report import Report
-from opscan.report.words import cost_words, short_paths
+from opscan.report.words import cost_words
 from tests.report.sample import CLEAN, FULL
 
 GOLDEN = Path(__file__).with_name("golden")

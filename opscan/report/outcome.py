@@ -1,0 +1,69 @@
+"""All that one command found out, for documents that machines read: reports, what was not looked at, stale waivers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from opscan.finding import Finding
+from opscan.report.report import Report, fails_in
+from opscan.report.words import ALWAYS_SHOWN, is_listed
+from opscan.waiver import Waiver
+
+
+class Unseen(NamedTuple):
+    """A target that was not looked at, and why; `wanted` is False where it was passed over and fails nothing."""
+
+    target: str
+    why: str
+    wanted: bool = True
+
+
+class StaleWaiver(NamedTuple):
+    """A waiver that has ended, or that accepts nothing any more: a finding of the configuration."""
+
+    waiver: Waiver
+    why: Literal["expired", "unused"]
+
+    @property
+    def rule(self) -> str:
+        """The id it has in documents."""
+        return {"expired": "OPW001", "unused": "OPW002"}[self.why]
+
+    @property
+    def words(self) -> str:
+        """What is wrong and what to do, in one sentence each."""
+        waiver = self.waiver
+        if self.why == "expired":
+            what, todo = f"ended on {waiver.until}", "Mend what it waives, or renew `until`"
+        else:
+            what, todo = "accepts nothing", "Remove it"
+        return f"waiver {waiver.number} ({waiver.words}) {what}. {todo}. Its reason was: {waiver.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a command: `show` and `fail_on` are its options of those names."""
+
+    reports: tuple[Report, ...]
+    unseen: tuple[Unseen, ...] = ()
+    stale: tuple[StaleWaiver, ...] = ()
+    show: tuple[str, ...] = ()
+    fail_on: tuple[str, ...] | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether there is anything that the exit status has to tell."""
+        return bool(self.stale) or any(report.fails(self.fail_on) for report in self.reports)
+
+    def failing(self, report: Report, finding: Finding) -> bool:
+        """Whether one finding of a report fails the command."""
+        return fails_in(finding, report.environment.strict, self.fail_on)
+
+    def listed(self, report: Report) -> Iterator[Finding]:
+        """The findings that documents list: what a table does, what fails, and with their reasons the waived ones."""
+        shown = (*ALWAYS_SHOWN, *self.show)
+        for finding in report.findings:
+            if finding.waived or is_listed(finding, shown) or self.failing(report, finding):
+                yield finding
