@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 from opscan.accepted.split import split
 from opscan.finding import Finding, Place, Waived
 from opscan.report.outcome import StaleWaiver
 from opscan.report.report import Report
+from opscan.report.targets import file_of
 from opscan.waiver import Waiver
 
 
@@ -60,11 +59,3 @@ def _files_of(report: Report) -> set[str]:
     lines = (each for finding in report.findings for each in (*finding.constructed, *finding.called))
     own = file_of(report.target)
     return {each.file for each in lines} | ({own} if own else set())
-
-
-def file_of(label: str) -> str | None:
-    """The file that a target's name leads to: written in it, or that of its module, if this process has imported it."""
-    name = label.partition("(")[0].strip().rpartition(":")[0]
-    if name.endswith(".py"):
-        return str(Path(name).absolute())
-    return getattr(sys.modules.get(name), "__file__", None)

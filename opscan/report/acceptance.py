@@ -28,7 +28,12 @@ def reason_words(finding: Finding) -> str:
 
 def modules_words(finding: Finding) -> str:
     """The first module concerned, and how many there are beside it: `conv1 and 5 more`."""
-    names = short_paths(module or "(model)" for module in finding.modules)
+    return place_names(finding.modules)
+
+
+def place_names(modules: Iterable[str]) -> str:
+    """The first of some modules, and how many there are beside it; "" is the model itself."""
+    names = short_paths(dict.fromkeys(module or "(model)" for module in modules))
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 

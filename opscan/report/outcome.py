@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from opscan.finding import Finding
+from opscan.report.fingerprint import fingerprint
 from opscan.report.report import Report, fails_in
 from opscan.report.words import ALWAYS_SHOWN, is_listed
 from opscan.waiver import Waiver
@@ -32,6 +33,11 @@ class StaleWaiver(NamedTuple):
         return {"expired": "OPW001", "unused": "OPW002"}[self.why]
 
     @property
+    def fingerprint(self) -> str:
+        """What the waiver keeps while others are added and removed."""
+        return fingerprint((self.why, self.waiver.words, self.waiver.reason))
+
+    @property
     def words(self) -> str:
         """What is wrong and what to do, in one sentence each."""
         waiver = self.waiver
@@ -51,6 +57,7 @@ class Outcome:
     stale: tuple[StaleWaiver, ...] = ()
     show: tuple[str, ...] = ()
     fail_on: tuple[str, ...] | None = None
+    has_baseline: bool = False
 
     @property
     def fails(self) -> bool:
@@ -60,6 +67,11 @@ class Outcome:
     def failing(self, report: Report, finding: Finding) -> bool:
         """Whether one finding of a report fails the command."""
         return fails_in(finding, report.environment.strict, self.fail_on)
+
+    def in_documents(self, report: Report) -> Iterator[Finding]:
+        """What `listed` has, and what is known from a baseline: for formats that can say so of a finding."""
+        listed = {id(each) for each in self.listed(report)}
+        return (each for each in report.findings if each.known or id(each) in listed)
 
     def listed(self, report: Report) -> Iterator[Finding]:
         """The findings that documents list: what a table does, what fails, and with their reasons the waived ones."""

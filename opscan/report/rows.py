@@ -1,0 +1,77 @@
+"""Findings as CSV: a row for each."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from opscan.finding import Finding
+from opscan.formats.text import printable
+from opscan.report.fingerprint import fingerprint, place_fingerprints
+from opscan.report.outcome import Outcome
+from opscan.report.report import Report
+from opscan.report.spots import spots
+
+COLUMNS = (
+    "target", "device", "torch", "rule", "verdict", "fails", "op", "phase", "count", "modules", "lines", "bits",
+    "default", "strict", "warn_only", "observed", "waived", "known", "message", "fingerprint",
+)  # fmt: skip
+
+
+def render_csv(outcome: Outcome) -> str:
+    """Every finding of every report, those that fail nothing too; then a row for each stale waiver.
+
+    Cells that a spreadsheet would take for a formula begin with an apostrophe.
+    Source: OWASP, CSV Injection.
+    """
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for report in outcome.reports:
+        for finding in report.findings:
+            writer.writerow([_cell(each) for each in _row(outcome, report, finding)])
+    for each in outcome.stale:
+        cells = {
+            "target": "pyproject.toml",
+            "rule": each.rule,
+            "verdict": each.why,
+            "fails": True,
+            "message": each.words,
+        }
+        writer.writerow([_cell(cells.get(column)) for column in COLUMNS])
+    return written.getvalue()
+
+
+def _row(outcome: Outcome, report: Report, finding: Finding) -> tuple[object, ...]:
+    environment = report.environment
+    return (
+        report.target,
+        environment.device,
+        str(environment.torch),
+        finding.rule,
+        finding.verdict,
+        outcome.failing(report, finding),
+        finding.op,
+        finding.phase,
+        finding.count,
+        ";".join(finding.modules),
+        ";".join(str(each.line) for each in spots(finding) if each.line),
+        finding.bits,
+        finding.default,
+        finding.strict,
+        finding.warn_only,
+        finding.observed,
+        finding.waived.reason if finding.waived else None,
+        finding.known,
+        " ".join(finding.message.split()),
+        fingerprint((report.target, *sorted(place_fingerprints(finding)))),
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = printable(str(value))
+    return f"'{text}" if len(text) > 1 and text[0] in "=+-@" else text
