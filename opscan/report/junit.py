@@ -35,8 +35,8 @@ def render_junit(outcome: Outcome) -> str:
         cases = [
             _case("pyproject.toml", f"waiver {each.waiver.number} ({each.waiver.words})") for each in outcome.stale
         ]
-        for case, each in zip(cases, outcome.stale, strict=True):
-            _add(case, "failure", each.words, kind=each.rule)
+        for case, stale in zip(cases, outcome.stale, strict=True):
+            _add(case, "failure", stale.words, kind=stale.rule)
         _suite(root, "pyproject.toml", cases)
     _count(root, root.iter("testcase"))
     ET.indent(root)

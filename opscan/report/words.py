@@ -172,10 +172,14 @@ def _lines(place: Place) -> str:
 
 
 def short_line(line: Line) -> str:
-    """file:line, the file relative to the current directory when it lies below it, else its last two names."""
-    parts = Path(shown_path(line.file)).parts
-    shown = "/".join(("...", *parts[-2:]) if parts[0] == "/" and len(parts) > 3 else parts)
-    return f"{shown}:{line.line}"
+    """file:line, the file as `short_path` shows it."""
+    return f"{short_path(line.file)}:{line.line}"
+
+
+def short_path(file: str) -> str:
+    """A file relative to the current directory when it lies below it, else its last two names."""
+    parts = Path(shown_path(file)).parts
+    return "/".join(("...", *parts[-2:]) if parts[0] == "/" and len(parts) > 3 else parts)
 
 
 def summaries(report: Report, shown: Iterable[str]) -> list[str]:
