@@ -121,7 +121,7 @@ def _scanned(arguments: argparse.Namespace, config: Config) -> tuple[list[Report
             reports.append(accept(report, config.waivers))
         except OpscanError as error:
             complain(str(error))
-            unseen.append(Unseen(target, str(error)))
+            unseen.append(Unseen(target, str(error).removeprefix(f"{target}: ")))
     return reports, tuple(unseen)
 
 

@@ -102,7 +102,7 @@ class _Shown:
                 print(text, flush=True)
             return
         is_missed = checked.outcome == "missed"
-        self._unseen.append(Unseen(checked.target, checked.text, is_missed))
+        self._unseen.append(Unseen(checked.target, checked.text.removeprefix(f"{checked.target}: "), is_missed))
         if is_missed:
             complain(checked.text)
         elif self._is_text and not self._arguments.quiet:

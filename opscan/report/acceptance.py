@@ -23,7 +23,9 @@ def reason_words(finding: Finding) -> str:
     """Why a finding is waived, and until when; "" for one that is not."""
     if finding.waived is None:
         return ""
-    return finding.waived.reason + (f" (until {finding.waived.until})" if finding.waived.until else "")
+    return " ".join(finding.waived.reason.split()) + (
+        f" (until {finding.waived.until})" if finding.waived.until else ""
+    )
 
 
 def modules_words(finding: Finding) -> str:

@@ -15,7 +15,7 @@ from opscan.report.instead import advice_of
 from opscan.report.paint import VERDICT_STYLES, Paint
 from opscan.report.printable import printable_report
 from opscan.report.report import Report, fails_in
-from opscan.report.words import DEFAULT_MODE, STRICT_MODE, describe_environment, place_words, verdict_line
+from opscan.report.words import STRICT_MODE, default_words, describe_environment, place_words, verdict_line
 
 _MOST_PLACES = 3
 _LABEL = 10
@@ -69,7 +69,7 @@ def _finding(finding: Finding, paint: Paint) -> list[str]:
     if len(places) > _MOST_PLACES:
         places[_MOST_PLACES - 1 :] = [f"and {len(places) - _MOST_PLACES + 1} more"]
     labelled = [("where" if not at else "", place) for at, place in enumerate(places)]
-    labelled += [("default", DEFAULT_MODE[finding.default]), ("strict", STRICT_MODE[finding.strict])]
+    labelled += [("default", default_words(finding)), ("strict", STRICT_MODE[finding.strict])]
     names = [each.name for each in advice_of(finding)] or [each.name for each in finding.replacements]
     labelled += [("instead", name) for name in names[:1]]
     head = f"{finding.op}: {finding.verdict}, in {finding.phase}{times} ({finding.rule})"

@@ -42,7 +42,7 @@ def _annotation(outcome: Outcome, report: Report, finding: Finding, spot: Spot, 
     fails = outcome.failing(report, finding)
     level: Level = "notice" if finding.waived else "error" if fails else "warning"
     text = f"{report.target}: {sentence(finding, spot.modules)}"
-    if spot.line is None:
+    if spot.line is None or spot.line.file.startswith("<"):  # a cell of a notebook
         return command(level, text, title=finding.rule)
     span = spot.span
     same_line = span is not None and span.line == span.end_line

@@ -8,7 +8,7 @@ from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.formats.text import printable
 from opscan.report.acceptance import place_names, reason_words
-from opscan.report.words import DEFAULT_MODE, STRICT_MODE, mode_lines
+from opscan.report.words import STRICT_MODE, default_words, mode_lines
 
 
 def headline(finding: Finding, modules: Iterable[str] | None = None) -> str:
@@ -19,8 +19,8 @@ def headline(finding: Finding, modules: Iterable[str] | None = None) -> str:
 
 def sentence(finding: Finding, modules: Iterable[str] | None = None) -> str:
     """The headline, and what each mode does."""
-    default, strict = DEFAULT_MODE[finding.default], STRICT_MODE[finding.strict]
-    words = f"{headline(finding, modules)}. By default: {default}. In strict mode: {strict}."
+    default = default_words(finding).rstrip(".")
+    words = f"{headline(finding, modules)}. By default: {default}. In strict mode: {STRICT_MODE[finding.strict]}."
     return words + (f" Waived: {printable(reason_words(finding))}" if finding.waived else "")
 
 

@@ -29,7 +29,8 @@ class _Quoted(NamedTuple):
 def quote(finding: Finding, width: int, most: int, paint: Paint) -> list[str]:
     """Up to `most` lines of a finding, each cut to `width` columns; nothing where no source can be read."""
     quoted = [each for spot in spots(finding) if (each := _quoted(spot)) is not None]
-    shown = quoted if len(quoted) <= most else quoted[:most]
+    files = list(dict.fromkeys(each.place.file for each in quoted[:most]))
+    shown = sorted(quoted[:most], key=lambda each: (files.index(each.place.file), each.place.line))
     digits = max((len(str(each.place.line)) for each in shown), default=0)
     bar = paint.text("|", "mark")
     lines: list[str] = []
@@ -47,8 +48,8 @@ def quote(finding: Finding, width: int, most: int, paint: Paint) -> list[str]:
         if marked > 0:
             marks = paint.text("^" * marked, "bad")
             lines.append(f"{' ' * (_MARGIN + digits)} {bar} {' ' * each.start}{marks}")
-    if len(shown) < len(quoted):
-        lines.append(f"{' ' * (_MARGIN + digits)} {bar} and {len(quoted) - len(shown)} more lines")
+    if left := len(quoted) - len(shown):
+        lines.append(f"{' ' * (_MARGIN + digits)} {bar} and {left} more line{'s' * (left > 1)}")
     return lines
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
-from opscan.finding import Finding
+from opscan.finding import Finding, Line
+from opscan.formats.paths import find_root, relative_path
 from opscan.formats.text import printable
-from opscan.report.fingerprint import fingerprint, place_fingerprints
+from opscan.report.fingerprint import fingerprint, place_fingerprints, target_identity
 from opscan.report.outcome import Outcome
 from opscan.report.report import Report
 from opscan.report.spots import spots
@@ -18,18 +20,20 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def render_csv(outcome: Outcome) -> str:
+def render_csv(outcome: Outcome, root: Path | None = None) -> str:
     """Every finding of every report, those that fail nothing too; then a row for each stale waiver.
 
+    Paths are relative to `root`, by default the git repository of the current folder, or that folder.
     Cells that a spreadsheet would take for a formula begin with an apostrophe.
     Source: OWASP, CSV Injection.
     """
+    base = find_root(Path.cwd()) if root is None else root
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
     writer.writerow(COLUMNS)
     for report in outcome.reports:
         for finding in report.findings:
-            writer.writerow([_cell(each) for each in _row(outcome, report, finding)])
+            writer.writerow([_cell(each) for each in _row(outcome, report, finding, base)])
     for each in outcome.stale:
         cells = {
             "target": "pyproject.toml",
@@ -42,7 +46,7 @@ def render_csv(outcome: Outcome) -> str:
     return written.getvalue()
 
 
-def _row(outcome: Outcome, report: Report, finding: Finding) -> tuple[object, ...]:
+def _row(outcome: Outcome, report: Report, finding: Finding, root: Path) -> tuple[object, ...]:
     environment = report.environment
     return (
         report.target,
@@ -55,7 +59,7 @@ def _row(outcome: Outcome, report: Report, finding: Finding) -> tuple[object, ..
         finding.phase,
         finding.count,
         ";".join(finding.modules),
-        ";".join(str(each.line) for each in spots(finding) if each.line),
+        ";".join(_place(each.line, root) for each in spots(finding) if each.line),
         finding.bits,
         finding.default,
         finding.strict,
@@ -64,8 +68,12 @@ def _row(outcome: Outcome, report: Report, finding: Finding) -> tuple[object, ..
         finding.waived.reason if finding.waived else None,
         finding.known,
         " ".join(finding.message.split()),
-        fingerprint((report.target, *sorted(place_fingerprints(finding)))),
+        fingerprint((target_identity(report.target), *sorted(place_fingerprints(finding)))),
     )
+
+
+def _place(line: Line, root: Path) -> str:
+    return f"{relative_path(line.file, root) or line.file}:{line.line}"
 
 
 def _cell(value: object) -> str:

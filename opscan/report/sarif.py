@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,25 @@ def render_sarif(outcome: Outcome, root: Path | None = None) -> str:
     found = [(report, each) for report in outcome.reports for each in outcome.in_documents(report)]
     rules = {each.rule: _rule(each) for _, each in found} | {each.rule: _stale_rule(each) for each in outcome.stale}
     order = sorted(rules)
-    results = [
-        _result(outcome, report, finding, spot, base) | {"ruleIndex": order.index(finding.rule)}
-        for report, finding in found
-        for spot in spots(finding)
-    ]
+    results = list(_results(outcome, found, order, base))
     results += [_stale(each, base) | {"ruleIndex": order.index(each.rule)} for each in outcome.stale]
     unseen = [notification(f"{each.target}: {each.why}", "error" if each.wanted else "note") for each in outcome.unseen]
     return render_run("opscan check", [rules[each] for each in order], results, unseen, base)
+
+
+def _results(
+    outcome: Outcome, found: Sequence[tuple[Report, Finding]], order: Sequence[str], root: Path
+) -> Iterator[dict[str, Any]]:
+    """A result for each line of each finding; those of equal lines are numbered, so that no two have one fingerprint."""
+    seen = Counter[str]()
+    for report, finding in found:
+        for spot in spots(finding):
+            name = spot_fingerprint(report.target, finding, spot)
+            yield _result(outcome, report, finding, spot, root) | {
+                "ruleIndex": order.index(finding.rule),
+                "partialFingerprints": {_FINGERPRINT: f"{name}:{seen[name]}"},
+            }
+            seen[name] += 1
 
 
 def _rule(finding: Finding) -> dict[str, Any]:
@@ -60,7 +73,6 @@ def _result(outcome: Outcome, report: Report, finding: Finding, spot: Spot, root
         "level": "error" if outcome.failing(report, finding) else "note",
         "message": {"text": f"{report.target}: {sentence(finding, spot.modules)}"},
         "locations": [_location(report, spot, root)],
-        "partialFingerprints": {_FINGERPRINT: spot_fingerprint(report.target, finding, spot)},
         "occurrenceCount": sum(place.count for place in spot.places),
     }
     if finding.waived is not None:

@@ -66,7 +66,7 @@ def describe_environment(environment: Environment) -> str:
 
 def mode_lines(finding: Finding, environment: Environment) -> list[tuple[str, str]]:
     """What each mode does here, each with its label; warn_only where it is asked for, or is a trap."""
-    lines = [("default", _default_words(finding)), ("strict", STRICT_MODE[finding.strict])]
+    lines = [("default", default_words(finding)), ("strict", STRICT_MODE[finding.strict])]
     trap = finding.strict == "deterministic" and finding.warn_only != "deterministic"
     if trap or environment.strict == "warn_only":
         lines.append(("warn_only", WARN_ONLY[finding.warn_only]))
@@ -138,7 +138,8 @@ def bytes_words(count: int) -> str:
     return f"{size:.0f} {units[0]}" if units[0] == "bytes" or size >= 100 else f"{size:.1f} {units[0]}"
 
 
-def _default_words(finding: Finding) -> str:
+def default_words(finding: Finding) -> str:
+    """What default mode does, and why that does not matter, or is not known to, where it does not."""
     if finding.default != "nondeterministic" or finding.bits == "vary":
         return DEFAULT_MODE[finding.default]
     known = "repeats: the bits cannot vary" if finding.bits == "cannot vary" else "not known to repeat"
