@@ -62,8 +62,7 @@ class Waiver:
     @property
     def is_exact(self) -> bool:
         """Whether it names one target or file, so that a scan of that tells whether it is still used."""
-        named = self.target or self.file
-        return bool(named) and not is_pattern(named)
+        return any(each and not is_pattern(each) for each in (self.target, self.file))
 
     def has_ended(self, today: date) -> bool:
         """Whether its last day is over."""

@@ -152,6 +152,8 @@ class _Shown:
 
 
 def _summary(outcome: Outcome) -> str:
+    from opscan.report.acceptance import known_findings
+
     looked, found = len(outcome.reports), sum(report.fails() for report in outcome.reports)
     skipped = sum(not each.wanted for each in outcome.unseen)
     missed = len(outcome.unseen) - skipped
@@ -160,7 +162,7 @@ def _summary(outcome: Outcome) -> str:
         words.append(f"{skipped} skipped (name a target in [tool.opscan.targets] of pyproject.toml)")
     if missed:
         words.append(f"{missed} not looked at")
-    known = sum(each.count for report in outcome.reports for each in report.findings if each.known and not each.waived)
+    known = sum(each.count for report in outcome.reports for each in known_findings(report))
     waived = sum(each.count for report in outcome.reports for each in report.findings if each.waived)
     words += [
         f"{count} ops {what}" for count, what in ((waived, "waived"), (known, "known from the baseline")) if count

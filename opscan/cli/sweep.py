@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from opscan.cli.options import add_environment, add_mode
 from opscan.cli.words import BACKEND_WORDS, CLEAN, COULD_NOT_LOOK, FINDINGS, FORMAT_WORDS, complain
 from opscan.errors import SweepError
+from opscan.formats.text import printable_prose
 
 if TYPE_CHECKING:
     from opscan.sweeps.found import Found
@@ -117,7 +118,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
         table = _scanned(found, arguments)
     for path in arguments.output:
         _write(path, _rendered(table, _SUFFIXES[path.suffix], arguments.cost))
-    print(_rendered(table, arguments.format, arguments.cost).rstrip("\n"))
+    text = _rendered(table, arguments.format, arguments.cost).rstrip("\n")
+    print(printable_prose(text) if arguments.format == "table" else text)
     return _status(table)
 
 

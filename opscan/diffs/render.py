@@ -15,7 +15,7 @@ from opscan.diffs.read import Spotted
 from opscan.formats import markdown
 from opscan.formats.text import printable
 from opscan.report.paint import Paint
-from opscan.report.words import ALWAYS_SHOWN, STRICTNESS
+from opscan.report.words import ALWAYS_SHOWN, STRICTNESS, short_path
 
 SCHEMA = 1
 _COLOURS = {"added": "bad", "changed": "odd", "removed": "good"}
@@ -50,15 +50,18 @@ def _block(diff: TargetDiff, width: int, paint: Paint) -> str:
         head = f"{SIGNS[group.kind]} {place.op}: {place.verdict}, in {place.phase} ({place.rule})"
         lines.append(paint.text(f"  {printable(head)}", _COLOURS[group.kind]))
         lines += [_indented(printable(each), width) for each in (f"where  {group.modules}", group.says) if each]
-        lines += [
-            _indented(f"{printable(each.line)}  {printable(each.code)}".rstrip(), width) for each in _lined(group)
-        ]
+        lines += [_indented(printable(f"{_short(each.line)}  {each.code}".rstrip()), width) for each in _lined(group)]
     return "\n".join([paint.text(printable(diff.target), "head"), *lines]) if lines else ""
 
 
 def _lined(group: Group) -> list[Spotted]:
     """A place for each line that is known, at most three."""
     return list({each.line: each for each in group.places if each.line}.values())[:3]
+
+
+def _short(line: str) -> str:
+    file, _, number = line.rpartition(":")
+    return f"{short_path(file)}:{number}"
 
 
 def _indented(text: str, width: int) -> str:

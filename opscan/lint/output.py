@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from opscan.formats.github import Level, command
+from opscan.formats.text import printable
 from opscan.lint.finding import Finding, Problem
 
 
 def render_text(findings: Sequence[Finding]) -> str:
     """One line per finding: `file:line:col: CODE message`."""
-    return "".join(f"{each.place}: {each.code} {each.message}{' [*]' if each.edits else ''}\n" for each in findings)
+    return "".join(
+        f"{printable(f'{each.place}: {each.code} {each.message}')}{' [*]' if each.edits else ''}\n" for each in findings
+    )
 
 
 def render_json(findings: Sequence[Finding]) -> str:

@@ -6,12 +6,17 @@ from collections.abc import Iterable
 
 from opscan.finding import Finding
 from opscan.report.paths import short_paths
-from opscan.report.report import Report
+from opscan.report.report import Report, varies_in
 
 
 def waived_lines(report: Report) -> list[str]:
     """One line for each waived finding, with its reason."""
     return [f"waived: {waived_words(finding)}" for finding in report.findings if finding.waived]
+
+
+def known_findings(report: Report) -> list[Finding]:
+    """What would be listed if a baseline did not have it."""
+    return [each for each in report.findings if each.known and not each.waived and varies_in(each, None)]
 
 
 def waived_words(finding: Finding) -> str:

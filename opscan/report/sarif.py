@@ -39,7 +39,7 @@ def render_sarif(outcome: Outcome, root: Path | None = None) -> str:
 def _results(
     outcome: Outcome, found: Sequence[tuple[Report, Finding]], order: Sequence[str], root: Path
 ) -> Iterator[dict[str, Any]]:
-    """A result for each line of each finding; those of equal lines are numbered, so that no two have one fingerprint."""
+    """A result for each line of each finding; equal lines are numbered, so that no two have one fingerprint."""
     seen = Counter[str]()
     for report, finding in found:
         for spot in spots(finding):

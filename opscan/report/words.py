@@ -8,7 +8,7 @@ from pathlib import Path
 from opscan.blame import shown_path
 from opscan.environment import Environment, Strictness
 from opscan.finding import Finding, Line, Place, Replay, Run, ScanCost, disagrees
-from opscan.report.acceptance import accepted_among, waived_lines
+from opscan.report.acceptance import accepted_among, known_findings, waived_lines
 from opscan.report.paths import short_paths
 from opscan.report.report import Report, varies_in
 
@@ -186,15 +186,14 @@ def short_path(file: str) -> str:
 def summaries(report: Report, shown: Iterable[str]) -> list[str]:
     """One line for each kind of finding that is not listed, saying what it is; `harmless` is a kind of its own."""
     lines = waived_lines(report)
-    known = [finding for finding in report.findings if finding.known and not finding.waived]
-    if known:
+    if known := known_findings(report):
         lines.append(_summary("known", _counted(known), [_packet(finding.op) for finding in known]))
     harmless = [finding for finding in report.findings if finding.harmless and not finding.accepted]
     if harmless and "harmless" not in shown:
         lines.append(_summary("harmless", _counted(harmless), [_packet(finding.op) for finding in harmless]))
     for verdict in report.counts():
         if verdict not in shown:
-            left = [finding for finding in report.findings if finding.verdict == verdict and not finding.accepted]
+            left = [finding for finding in report.findings if finding.verdict == verdict and not finding.waived]
             count = sum(report.unknown.values()) if verdict == "unknown" else _counted(left)
             if count:
                 lines.append(_summary(verdict, count, [_packet(each.op) for each in left] or list(report.unknown)))
