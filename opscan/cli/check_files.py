@@ -19,7 +19,7 @@ from opscan.cli.results import (
     write_baseline,
 )
 from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, complain
-from opscan.formats.text import printable_prose
+from opscan.formats.text import printable, printable_prose
 
 if TYPE_CHECKING:
     from opscan.files.checked import Checked
@@ -132,8 +132,8 @@ class _Shown:
         arguments = self._arguments
         if arguments.quiet:
             return text_of(report, arguments)
-        if not report.fails():
-            return ""
+        if not report.fails() and not arguments.verbose:
+            return _waived(report)
         if arguments.verbose:
             return f"{text_of(report, arguments)}\n"
         from opscan.report.brief import render_brief
@@ -149,6 +149,14 @@ class _Shown:
             projects.setdefault(find_config(Path(file).resolve().parent).waivers, []).append(report)
         for waivers, reports in projects.items():
             yield from stale_waivers_of(waivers, reports, False)
+
+
+def _waived(report: Report) -> str:
+    """A line for each waived finding of a report that does not fail."""
+    from opscan.report.acceptance import waived_words
+
+    found = (each for each in report.findings if each.waived)
+    return "\n".join(printable(f"waived    {report.target}: {waived_words(each)}") for each in found)
 
 
 def _summary(outcome: Outcome) -> str:

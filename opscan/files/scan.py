@@ -60,7 +60,7 @@ class _Scanner:
             if is_named:
                 return Checked(target, "missed", str(error)), False
             return Checked(target, "skipped", reason_of(error)), False
-        report = waive(report, self._config.waivers, date.today()).without_cost()
+        report = waive(report, self._config.waivers, date.today())
         return Checked(target, "findings" if report.fails() else "clean", report=report), True
 
     def _scanned(self, target: str) -> Report:

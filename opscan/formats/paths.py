@@ -17,10 +17,14 @@ def relative_path(file: str, root: Path) -> str | None:
     """The path below `root`, with slashes; None for a file that is not there, and for a cell of a notebook."""
     if file.startswith("<"):
         return None
-    path = os.path.relpath(os.path.abspath(file), root)
-    if path.startswith(os.pardir) or os.path.isabs(path):
-        return None
-    return path.replace(os.sep, "/")
+    for made in (os.path.abspath, os.path.realpath):  # a folder may be a link to another
+        try:
+            path = os.path.relpath(made(file), made(root))
+        except ValueError:  # another drive of Windows
+            return None
+        if not path.startswith(os.pardir):
+            return path.replace(os.sep, "/")
+    return None
 
 
 def uri_of(path: str) -> str:

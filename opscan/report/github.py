@@ -8,7 +8,7 @@ from opscan.finding import Finding
 from opscan.formats.github import Level, command
 from opscan.formats.paths import find_root, relative_path
 from opscan.report.message import sentence
-from opscan.report.outcome import Outcome
+from opscan.report.outcome import UNJUDGED, Outcome, unjudged_words
 from opscan.report.report import Report
 from opscan.report.spots import Spot, spots
 
@@ -27,6 +27,11 @@ def render_github(outcome: Outcome, root: Path | None = None) -> str:
         for at, spot in enumerate(spots(finding))
     ]
     texts = [text for _, text in sorted(lines, key=lambda line: line[0] > 0)]
+    texts += [
+        command("error", f"{report.target}: {unjudged_words(op)}", title=UNJUDGED)
+        for report in outcome.reports
+        for op in outcome.unjudged(report)
+    ]
     texts += [
         command("error", each.words, file=_path(str(each.waiver.config), base), line=1, title=each.rule)
         for each in outcome.stale

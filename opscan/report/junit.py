@@ -12,7 +12,7 @@ from opscan.finding import Finding
 from opscan.formats.text import printable, printable_prose
 from opscan.report.acceptance import modules_words, reason_words
 from opscan.report.message import headline, paragraphs
-from opscan.report.outcome import Outcome
+from opscan.report.outcome import UNJUDGED, Outcome, unjudged_words
 from opscan.report.report import Report
 from opscan.report.words import place_words
 
@@ -55,7 +55,11 @@ def _cases(outcome: Outcome, report: Report) -> Iterator[Case]:
         elif outcome.failing(report, finding):
             _add(case, "failure", headline(finding), _details(report, finding), finding.rule)
         yield case
-    if not found:
+    for op in outcome.unjudged(report):
+        case = _case(report.target, f"{UNJUDGED} {op}")
+        _add(case, "failure", unjudged_words(op), kind=UNJUDGED)
+        yield case
+    if not found and not outcome.unjudged(report):
         yield _case(report.target, "nothing nondeterministic")
 
 

@@ -9,7 +9,7 @@ from opscan.formats.markdown import block, code, folded, table, text
 from opscan.report.acceptance import modules_words, reason_words
 from opscan.report.instead import advice_of, other_ways
 from opscan.report.message import headline, paragraphs
-from opscan.report.outcome import Outcome
+from opscan.report.outcome import Outcome, unjudged_words
 from opscan.report.report import Report
 from opscan.report.spots import spots
 from opscan.report.words import SAME_VALUES, describe_environment, place_words, short_line, verdict_line
@@ -30,6 +30,11 @@ def render_markdown(outcome: Outcome) -> str:
     parts += [text(f"{each.rule}: {each.words}") for each in outcome.stale]
     if shown:
         parts.append(_table(("verdict", "op", "where", "line", "target"), map(_row, shown)))
+    parts += [
+        f"{code(report.target)}: {text(unjudged_words(op))}"
+        for report in outcome.reports
+        for op in outcome.unjudged(report)
+    ]
     parts += [f"{code(each.target)} was not looked at: {text(each.why)}" for each in outcome.unseen if each.wanted]
     parts += list(_verdicts(outcome))
     if waived:
@@ -42,7 +47,7 @@ def render_markdown(outcome: Outcome) -> str:
 
 def _headline(outcome: Outcome) -> str:
     failing = [
-        sum(outcome.failing(report, finding) for finding in report.findings) + _unknown(outcome, report)
+        sum(outcome.failing(report, finding) for finding in report.findings) + len(outcome.unjudged(report))
         for report in outcome.reports
     ]
     targets = f"{len(failing)} target{'' if len(failing) == 1 else 's'}"
@@ -52,11 +57,6 @@ def _headline(outcome: Outcome) -> str:
     missed = sum(each.wanted for each in outcome.unseen)
     words += f", {missed} not looked at" if missed else ""
     return words + (f", {len(outcome.stale)} stale waivers" if outcome.stale else "")
-
-
-def _unknown(outcome: Outcome, report: Report) -> int:
-    """1 where it is for ops that no rule speaks for that a report fails."""
-    return int(bool(outcome.fail_on and "unknown" in outcome.fail_on and report.fails(("unknown",))))
 
 
 def _row(found: Found) -> Sequence[str]:

@@ -12,6 +12,14 @@ from opscan.report.report import Report, fails_in
 from opscan.report.words import ALWAYS_SHOWN, is_listed
 from opscan.waiver import Waiver
 
+UNJUDGED = "OPU001"
+"""The id that an op without a rule has in documents, where such ops fail."""
+
+
+def unjudged_words(op: str) -> str:
+    """What is said of it."""
+    return f"{op}: unknown. No rule speaks for it: it is not known to repeat"
+
 
 class Unseen(NamedTuple):
     """A target that was not looked at, and why; `wanted` is False where it was passed over and fails nothing."""
@@ -67,6 +75,11 @@ class Outcome:
     def failing(self, report: Report, finding: Finding) -> bool:
         """Whether one finding of a report fails the command."""
         return fails_in(finding, report.environment.strict, self.fail_on)
+
+    def unjudged(self, report: Report) -> list[str]:
+        """The ops that no rule speaks for, where they fail the command."""
+        asked = self.fail_on is not None and "unknown" in self.fail_on
+        return sorted(report.unknown.keys() - report.known_ops) if asked else []
 
     def in_documents(self, report: Report) -> Iterator[Finding]:
         """What `listed` has, and what is known from a baseline: for formats that can say so of a finding."""

@@ -21,7 +21,8 @@ COLUMNS = (
 
 
 def render_csv(outcome: Outcome, root: Path | None = None) -> str:
-    """Every finding of every report, those that fail nothing too; then a row for each stale waiver.
+    """Every finding of every report, those that fail nothing too, and the ops that no rule speaks for; then a row for
+    each stale waiver.
 
     Paths are relative to `root`, by default the git repository of the current folder, or that folder.
     Cells that a spreadsheet would take for a formula begin with an apostrophe.
@@ -34,6 +35,10 @@ def render_csv(outcome: Outcome, root: Path | None = None) -> str:
     for report in outcome.reports:
         for finding in report.findings:
             writer.writerow([_cell(each) for each in _row(outcome, report, finding, base)])
+        for op, count in report.unknown.items():
+            fails = op in outcome.unjudged(report)
+            cells = {"target": report.target, "verdict": "unknown", "fails": fails, "op": op, "count": count}
+            writer.writerow([_cell(cells.get(column)) for column in COLUMNS])
     for each in outcome.stale:
         cells = {
             "target": "pyproject.toml",

@@ -10,9 +10,11 @@ from typing import Any
 from opscan.finding import Finding
 from opscan.formats.paths import find_root
 from opscan.formats.sarif import artifact, notification, physical, render_run
+from opscan.formats.text import printable
+from opscan.report.fingerprint import fingerprint, target_identity
 from opscan.report.fixes import fixes_at
 from opscan.report.message import sentence
-from opscan.report.outcome import Outcome, StaleWaiver
+from opscan.report.outcome import UNJUDGED, Outcome, StaleWaiver, unjudged_words
 from opscan.report.report import Report
 from opscan.report.spots import Spot, spot_fingerprint, spots
 from opscan.report.targets import file_of
@@ -29,8 +31,14 @@ def render_sarif(outcome: Outcome, root: Path | None = None) -> str:
     base = find_root(Path.cwd()) if root is None else root
     found = [(report, each) for report in outcome.reports for each in outcome.in_documents(report)]
     rules = {each.rule: _rule(each) for _, each in found} | {each.rule: _stale_rule(each) for each in outcome.stale}
+    if any(outcome.unjudged(report) for report in outcome.reports):
+        rules[UNJUDGED] = {"id": UNJUDGED, "shortDescription": {"text": "No rule speaks for an op"}}
     order = sorted(rules)
     results = list(_results(outcome, found, order, base))
+    for report in outcome.reports:
+        results += [
+            _unjudged(report, op, base) | {"ruleIndex": order.index(UNJUDGED)} for op in outcome.unjudged(report)
+        ]
     results += [_stale(each, base) | {"ruleIndex": order.index(each.rule)} for each in outcome.stale]
     unseen = [notification(f"{each.target}: {each.why}", "error" if each.wanted else "note") for each in outcome.unseen]
     return render_run("opscan check", [rules[each] for each in order], results, unseen, base)
@@ -83,13 +91,22 @@ def _result(outcome: Outcome, report: Report, finding: Finding, spot: Spot, root
     return result | ({"fixes": fixes} if fixes else {})
 
 
+def _unjudged(report: Report, op: str, root: Path) -> dict[str, Any]:
+    return {
+        "ruleId": UNJUDGED,
+        "level": "error",
+        "message": {"text": printable(f"{report.target}: {unjudged_words(op)}")},
+        "locations": [_somewhere(report, root)],
+        "partialFingerprints": {_FINGERPRINT: fingerprint((target_identity(report.target), UNJUDGED, op))},
+    }
+
+
 def _location(report: Report, spot: Spot, root: Path) -> dict[str, Any]:
     """The line, or the target's file where none is known; and the modules by their paths."""
     names = [{"fullyQualifiedName": each, "kind": "member"} for each in spot.modules if each]
     location: dict[str, Any] = {"logicalLocations": names} if names else {}
     if spot.line is None:
-        file = file_of(report.target)
-        return location | (physical(file, root) if file else {"message": {"text": f"somewhere in {report.target}"}})
+        return location | _somewhere(report, root)
     span = spot.span
     region = {"startLine": spot.line.line}
     if span is not None:
@@ -97,6 +114,12 @@ def _location(report: Report, spot: Spot, root: Path) -> dict[str, Any]:
             "startLine": span.line, "startColumn": span.column, "endLine": span.end_line, "endColumn": span.end_column,
         }  # fmt: skip
     return location | physical(spot.line.file, root, region)
+
+
+def _somewhere(report: Report, root: Path) -> dict[str, Any]:
+    """The file of a target whose lines are not known."""
+    file = file_of(report.target)
+    return physical(file, root) if file else {"message": {"text": printable(f"somewhere in {report.target}")}}
 
 
 def _stale(stale: StaleWaiver, root: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from opscan.cli.words import DOCUMENT_WORDS
 from opscan.lint.finding import Edit
 from opscan.lint.fix import apply_edits
 from opscan.report.formats import DOCUMENTS
+from opscan.report.github import render_github
 from opscan.report.junit import render_junit
 from opscan.report.markdown import render_markdown
 from opscan.report.outcome import Outcome
@@ -123,7 +124,21 @@ def test_csv_reads_back_and_is_no_formula() -> None:
     assert [rows[0][each] for each in ("message", "modules", "rule", "fails")] == [
         "'=HYPERLINK(1)", "'@SUM(A1)", "-", "true",
     ]  # fmt: skip
-    assert len(list(csv.DictReader(io.StringIO(render_csv(OUTCOME, ROOT))))) == len(FULL.findings) + 2
+    assert len(list(csv.DictReader(io.StringIO(render_csv(OUTCOME, ROOT))))) == len(FULL.findings) + 3
+
+
+def test_ops_without_a_rule_fail_in_every_document_where_they_are_asked_for() -> None:
+    asked = Outcome((replace(FULL, findings=()),), fail_on=("unknown",))
+    known = Outcome((replace(FULL, findings=(), known_ops=frozenset({"my_lib.op.default"})),), fail_on=("unknown",))
+    said = "my_lib.op.default: unknown. No rule speaks for it"
+    assert (asked.fails, known.fails) == (True, False)
+    assert [said in each["message"]["text"] for each in sarif(asked)["runs"][0]["results"]] == [True]
+    assert ET.fromstring(render_junit(asked)).get("failures") == "1"
+    assert said in render_github(asked, ROOT)
+    assert "my\\_lib.op.default: unknown" in render_markdown(asked)
+    assert ",true,my_lib.op.default," in render_csv(asked, ROOT)
+    assert render_github(known, ROOT) == ""
+    assert sarif(known)["runs"][0]["results"] == []
 
 
 def test_a_comment_has_room_for_any_number_of_findings() -> None:
