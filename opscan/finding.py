@@ -107,10 +107,10 @@ class Finding:
     `default`, `strict` and `warn_only` are what the three modes do here, `message` says why in words. `bits` is whether
     the result can differ from run to run at all, with the reason in `bits_why`. `alert` is the literal that PyTorch
     prints in its RuntimeError, when strict mode raises. `newer_torch` is the release that solves it, if one does.
+    `waived` is the project's reason to accept it; `known` says that a baseline has it.
     `replacements` are what may be written instead, in words; `remedies` are importable, each with the line it is for.
     `predicted` is the verdict the rules give, None where none does; `observed` and `replay` are what a real device was
-    seen to do, None where none was asked. `waived` is the project's reason to accept it; `known` says that a baseline
-    has it.
+    seen to do, None where none was asked.
     """
 
     rule: str
@@ -130,16 +130,11 @@ class Finding:
     replacements: tuple[Replacement, ...]
     newer_torch: NewerTorch | None
     predicted: Verdict | None
+    waived: Waived | None = None
+    known: bool = False
     observed: Observed | None = None
     replay: Replay | None = None
     remedies: tuple[Remedy, ...] = ()
-    waived: Waived | None = None
-    known: bool = False
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it fails nothing: it is waived, or known from a baseline."""
-        return self.waived is not None or self.known
 
     @property
     def count(self) -> int:
@@ -150,6 +145,11 @@ class Finding:
     def harmless(self) -> bool:
         """Whether it neither varies nor stops a run: strict mode picks another kernel, or none, for nothing."""
         return self.bits == "cannot vary" and self.verdict in ("switches", "silent")
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it fails nothing: it is waived, or known from a baseline."""
+        return self.waived is not None or self.known
 
     @property
     def modules(self) -> tuple[str, ...]:

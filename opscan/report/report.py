@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opscan.environment import Environment, Strictness
@@ -22,9 +23,10 @@ ALL_VERDICTS = (*VERDICTS, "unknown")
 class Report:
     """Findings on one target in one environment, and all that was counted, assumed or not known.
 
-    `unknown` counts the ops that no rule speaks for, and `known_ops` are those of them that a baseline has; `run` is
-    what came of running the step on a device, None where it was not; `cost` is what scanning took. In a notebook a
-    report shows itself as HTML.
+    `known_ops` are ops that no rule speaks for and that a baseline has.
+
+    `unknown` counts the ops that no rule speaks for; `run` is what came of running the step on a device, None where it
+    was not; `cost` is what scanning took. In a notebook a report shows itself as HTML.
     """
 
     target: str
@@ -34,9 +36,9 @@ class Report:
     backward_ops: int
     unknown: Mapping[str, int]
     findings: tuple[Finding, ...]
+    known_ops: frozenset[str] = frozenset()
     run: Run | None = None
     cost: ScanCost | None = None
-    known_ops: frozenset[str] = frozenset()
 
     def counts(self) -> dict[str, int]:
         """Ops per verdict, `unknown` included; verdicts that do not occur are left out."""
@@ -58,7 +60,9 @@ class Report:
 
     def without_cost(self) -> Report:
         """The same without what scanning and running it took, which no two runs have in common."""
-        return replace(self, cost=None, run=self.run and replace(self.run, cost=None, plain=None))
+        return dataclasses.replace(
+            self, cost=None, run=self.run and dataclasses.replace(self.run, cost=None, plain=None)
+        )
 
     def to_json(self, cost: bool = False) -> str:
         """The documented JSON document (schema 1), with this one report in it; `cost` as --cost."""

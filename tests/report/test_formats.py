@@ -55,19 +55,32 @@ def test_without_a_baseline_nothing_is_said_of_one() -> None:
     assert not any("baselineState" in each for each in run["results"])
 
 
-def test_a_fix_of_sarif_writes_the_drop_in() -> None:
-    (fix,) = [fix for each in sarif()["runs"][0]["results"] for fix in each.get("fixes", ())]
+def edits_of(fix: dict[str, Any]) -> list[Edit]:
+    """A fix as edits of a file whose characters are ASCII: columns are then bytes."""
     (change,) = fix["artifactChanges"]
     edits = []
     for each in change["replacements"]:
         region = each["deletedRegion"]
-        start, end = (
-            (region[f"{at}Line"], region[f"{at}Column"] - 1) for at in ("start", "end")
-        )  # columns are characters, of ASCII lines here
+        start, end = ((region[f"{at}Line"], region[f"{at}Column"] - 1) for at in ("start", "end"))
         edits.append(Edit(start, end, each["insertedContent"]["text"]))
-    mended = apply_edits(SOURCE, edits)
+    return edits
+
+
+def test_a_fix_of_sarif_writes_the_drop_in() -> None:
+    (fix,) = [fix for each in sarif()["runs"][0]["results"] for fix in each.get("fixes", ())]
+    mended = apply_edits(SOURCE, edits_of(fix))
     assert "        self.stem = replacements.Conv2d(3, 32, 3, padding=1," in mended
     assert "from torch import nn\nfrom opscan import replacements\n" in mended
+
+
+def test_the_fixes_of_a_model_end_its_findings(opscan: Run, workplace: Path) -> None:
+    (run,) = opscan("check", "mymodel.py:CNN_v2", "--format", "sarif").document["runs"]
+    fixes = [each["fixes"][0] for each in run["results"]]
+    assert len(fixes) == 6
+    mended = apply_edits(CNN_SOURCE, list(dict.fromkeys(edit for each in fixes for edit in edits_of(each))))
+    assert mended.count("replacements.Conv2d(") == 6
+    (workplace / "mended.py").write_text(mended)
+    assert opscan("check", "mended.py:CNN_v2").status == 0
 
 
 def test_fingerprints_stay_when_lines_move(opscan: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
