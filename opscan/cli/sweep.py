@@ -118,8 +118,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         table = _scanned(found, arguments)
     for path in arguments.output:
         _write(path, _rendered(table, _SUFFIXES[path.suffix], arguments.cost))
-    text = _rendered(table, arguments.format, arguments.cost).rstrip("\n")
-    print(printable_prose(text) if arguments.format == "table" else text)
+    print(_rendered(table, arguments.format, arguments.cost).rstrip("\n"))
     return _status(table)
 
 
@@ -177,7 +176,7 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
 def _rendered(table: Sweep, format: str, cost: bool) -> str:
     if format == "table":
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-        return table.to_text(min(width, 120))
+        return printable_prose(table.to_text(min(width, 120)))
     if format == "markdown":
         return table.to_markdown()
     return {"csv": table.to_csv, "json": table.to_json, "html": table.to_html}[format](cost)

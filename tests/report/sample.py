@@ -89,12 +89,6 @@ PAD = Finding(
     bits_why="Each border cell adds the gradients of its copies in the order the threads arrive.",
     alert="replication_pad2d_backward_cuda",
     message="Each border cell adds the gradients of its copies in the order the threads arrive. " * 2,
-    replacements=(
-        Replacement("zero padding", "different", 'padding_mode="zeros"'),
-        Replacement("clamped index", "bitwise", "def clamped(x):\n    index = torch.arange(5)\n\n    return x[index]"),
-    ),
-    newer_torch=NewerTorch("2.2", "nondeterministic", "deterministic"),
-    predicted="raises",
     remedies=(
         Remedy(
             "Conv2d",
@@ -117,6 +111,12 @@ PAD = Finding(
             obstacle="its source cannot be read",
         ),
     ),
+    replacements=(
+        Replacement("zero padding", "different", 'padding_mode="zeros"'),
+        Replacement("clamped index", "bitwise", "def clamped(x):\n    index = torch.arange(5)\n\n    return x[index]"),
+    ),
+    newer_torch=NewerTorch("2.2", "nondeterministic", "deterministic"),
+    predicted="raises",
 )
 CUMSUM = Finding(
     rule="OPS301",
