@@ -15,9 +15,8 @@ from opscan.report.instead import gives_words
 from opscan.report.spots import Spot, remedies_at
 
 
-def fixes_at(finding: Finding, spot: Spot, root: Path) -> list[dict[str, Any]]:
-    """One fix for each drop-in that can be written at a spot."""
-    desk = Desk()
+def fixes_at(finding: Finding, spot: Spot, root: Path, desk: Desk) -> list[dict[str, Any]]:
+    """One fix for each drop-in that can be written at a spot; files are read once for a desk."""
     return [fix for each in remedies_at(finding, spot) if (fix := _fix(each, desk, root))]
 
 
