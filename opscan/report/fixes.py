@@ -9,7 +9,7 @@ from typing import Any
 from opscan.finding import Finding, Remedy
 from opscan.formats.sarif import artifact
 from opscan.lint.finding import Edit
-from opscan.lint.source import characters, split_lines
+from opscan.lint.source import characters
 from opscan.remedies.suggest import Desk
 from opscan.report.instead import gives_words
 from opscan.report.spots import Spot, remedies_at
@@ -27,7 +27,7 @@ def _fix(remedy: Remedy, desk: Desk, root: Path) -> dict[str, Any] | None:
     edits = editor.edits(remedy.of, remedy.name, remedy.line.line) if editor else ""
     if editor is None or isinstance(edits, str):
         return None
-    lines = split_lines(desk.text(remedy.line.file))
+    lines = desk.lines(remedy.line.file)
     replacements = [_replacement(each, lines) for each in sorted((*editor.importing(), *edits))]
     return {
         "description": {"text": f"opscan.replacements.{remedy.name}: {gives_words(remedy)}"},
