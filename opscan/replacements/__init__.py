@@ -6,6 +6,7 @@ back, compared with the original, stands in `rules/*.dropins.toml` and in docs/r
 
 from __future__ import annotations
 
+from opscan.replacements.attention import scaled_dot_product_attention
 from opscan.replacements.average_pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -20,12 +21,16 @@ from opscan.replacements.average_pooling import (
 )
 from opscan.replacements.convolution import Conv1d, Conv2d, Conv3d
 from opscan.replacements.counting import bincount, histc
+from opscan.replacements.ctc import CTCLoss, ctc_loss
 from opscan.replacements.drawing import multinomial
+from opscan.replacements.eigenvalues import eigh, eigvalsh
 from opscan.replacements.embedding import Embedding, EmbeddingBag, embedding, embedding_bag
 from opscan.replacements.gathering import gather, scatter_add, scatter_add_, take_along_dim
+from opscan.replacements.grid_sampling import grid_sample
 from opscan.replacements.indexing import index_add, index_add_, index_copy, index_copy_, index_select, repeat_interleave
 from opscan.replacements.interpolation import Upsample, UpsamplingBilinear2d, interpolate
 from opscan.replacements.items import getitem, setitem_
+from opscan.replacements.losses import CrossEntropyLoss, NLLLoss, NLLLoss2d, cross_entropy, nll_loss
 from opscan.replacements.max_pooling import (
     AdaptiveMaxPool1d,
     AdaptiveMaxPool2d,
@@ -48,6 +53,7 @@ from opscan.replacements.max_pooling_with_indices import (
     fractional_max_pool3d_with_indices,
     max_pool3d_with_indices,
 )
+from opscan.replacements.multihead_attention import MultiheadAttention, multi_head_attention_forward
 from opscan.replacements.padding import (
     ReflectionPad1d,
     ReflectionPad2d,
@@ -63,6 +69,7 @@ from opscan.replacements.reducing import index_reduce, index_reduce_, scatter_re
 from opscan.replacements.scans import cumprod, cumprod_, cumsum, cumsum_, logcumsumexp
 from opscan.replacements.scattering import scatter, scatter_
 from opscan.replacements.selection import cummax, cummin, kthvalue, median, nanmedian, topk
+from opscan.replacements.sparse import addmm, bmm, mm, mv
 from opscan.replacements.spectral import stft
 from opscan.replacements.substituting import Substituting
 from opscan.replacements.unpooling import (
@@ -82,9 +89,11 @@ __all__ = [
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
     "AvgPool3d",
+    "CTCLoss",
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "CrossEntropyLoss",
     "Embedding",
     "EmbeddingBag",
     "FractionalMaxPool2d",
@@ -94,6 +103,9 @@ __all__ = [
     "MaxUnpool1d",
     "MaxUnpool2d",
     "MaxUnpool3d",
+    "MultiheadAttention",
+    "NLLLoss",
+    "NLLLoss2d",
     "ReflectionPad1d",
     "ReflectionPad2d",
     "ReflectionPad3d",
@@ -112,14 +124,20 @@ __all__ = [
     "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_with_indices",
+    "addmm",
     "avg_pool3d",
     "bincount",
+    "bmm",
+    "cross_entropy",
+    "ctc_loss",
     "cummax",
     "cummin",
     "cumprod",
     "cumprod_",
     "cumsum",
     "cumsum_",
+    "eigh",
+    "eigvalsh",
     "embedding",
     "embedding_bag",
     "fractional_max_pool2d",
@@ -128,6 +146,7 @@ __all__ = [
     "fractional_max_pool3d_with_indices",
     "gather",
     "getitem",
+    "grid_sample",
     "histc",
     "index_add",
     "index_add_",
@@ -148,14 +167,19 @@ __all__ = [
     "max_unpool2d",
     "max_unpool3d",
     "median",
+    "mm",
+    "multi_head_attention_forward",
     "multinomial",
+    "mv",
     "nanmedian",
     "nanquantile",
+    "nll_loss",
     "pad",
     "put",
     "put_",
     "quantile",
     "repeat_interleave",
+    "scaled_dot_product_attention",
     "scatter",
     "scatter_",
     "scatter_add",

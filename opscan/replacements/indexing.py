@@ -9,7 +9,7 @@ from torch import Tensor
 
 from opscan.replacements.cells import runs_on
 from opscan.replacements.gathering import wrapped
-from opscan.replacements.stores import last_named, store_
+from opscan.replacements.stores import last_named, store_, widest
 
 
 class _IndexSelect(torch.autograd.Function):
@@ -80,6 +80,7 @@ def _times(values: Tensor, alpha: float) -> Tensor:
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`torch.index_copy`: where an index repeats the last position wins."""
+    input, source = widest(input, source, "cpu")
     return index_copy_(input.clone(), dim, index, source)
 
 

@@ -103,7 +103,7 @@ def _bands(
     """The taps of each dimension. What is copied was read from the kernels, and probed on the CPU (torch 2.13).
 
     The CPU copies a dimension that keeps its size, but for bicubic; CUDA copies where all sizes stay
-    (UpSampleBilinear2d.cu, UpSampleBicubic2d.cu, UpSampleTrilinear3d.cu in aten/src/ATen/native/cuda).
+    (UpSampleBilinear2d.cu and UpSampleBicubic2d.cu in aten/src/ATen/native/cuda).
     """
     found = []
     for at, (size, result) in enumerate(zip(cells, results, strict=True)):

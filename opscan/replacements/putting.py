@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from opscan.replacements.cells import runs_on
-from opscan.replacements.stores import check_bounds, last_named, numbers, store_
+from opscan.replacements.stores import check_bounds, last_named, numbers, store_, widest
 
 
 def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False) -> Tensor:
     """`torch.index_put`: where indices repeat the last position wins, or all are added in their order."""
     if _torch_keeps_order(input, indices, values, accumulate):
         return torch.index_put(input, tuple(indices), values, accumulate)
+    input, values = widest(input, values, "cuda")
     return index_put_(input.clone(), indices, values, accumulate)
 
 

@@ -46,12 +46,12 @@ def _several(input: Tensor, q: Tensor | float) -> bool:
 def _sorted_rows(input: Tensor, dim: int | None) -> tuple[Tensor, list[int]]:
     """Sorted along the last dimension, which is `dim`, and the sizes that the result has there: 1 for `dim`."""
     if dim is None:
-        return input.reshape(-1).sort().values, [1] * input.dim()
+        return input.reshape(-1).sort(stable=True).values, [1] * input.dim()
     if not input.dim():
         return input.reshape(1), []
     shape = list(input.shape)
     shape[dim] = 1
-    return input.movedim(dim, -1).sort(dim=-1).values, shape
+    return input.movedim(dim, -1).sort(dim=-1, stable=True).values, shape
 
 
 def _levels(rows: Tensor, q: Tensor | float) -> Tensor:

@@ -31,7 +31,7 @@ def stft(
 ) -> Tensor:
     """`torch.stft`: each frame goes through it as a signal of its own, so that no frames overlap in it.
 
-    `align_to_window` exists from torch 2.9 on. Source: stft in torch/functional.py, and in
+    `align_to_window` is for a torch whose stft has it (2.13; not 2.6). Source: stft in torch/functional.py, and in
     aten/src/ATen/native/SpectralOps.cpp (frames by as_strided, whose backward is index_add_), torch 2.13.
     """
     one = partial(

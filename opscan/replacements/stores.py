@@ -12,6 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from opscan.replacements.cells import runs_on
+
+
+def widest(input: Tensor, values: Tensor, device: str) -> tuple[Tensor, Tensor]:
+    """Both in the wider of their dtypes, where they run in autocast on that device type: there torch promotes them."""
+    if input.dtype == values.dtype or runs_on(input) != device or not torch.is_autocast_enabled(device):
+        return input, values
+    dtype = torch.promote_types(input.dtype, values.dtype)
+    return input.to(dtype), values.to(dtype)
+
 
 def coordinates(index: Tensor, dim: int) -> tuple[Tensor, ...]:
     """The cells that `index` names along `dim`, as gather and scatter read it: one index tensor per dimension."""

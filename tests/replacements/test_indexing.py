@@ -113,6 +113,16 @@ def test_a_store_keeps_the_sign_of_a_zero(monkeypatch: pytest.MonkeyPatch) -> No
     assert stored.signbit().tolist() == [True, False]
 
 
+def test_autocast_promotes_what_it_promotes_in_the_original() -> None:
+    cells, values = torch.zeros(4), torch.ones(2, dtype=torch.bfloat16)
+    index = torch.tensor([1, 1])
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = torch.index_copy(cells, 0, index, values)
+        assert torch.equal(drop.index_copy(cells, 0, index, values), expected)
+    with pytest.raises(RuntimeError):
+        drop.index_copy(cells, 0, index, values)
+
+
 MODULES: tuple[tuple[nn.Module, tuple[Any, ...]], ...] = (
     (drop.Embedding(9, 3, padding_idx=2, max_norm=1.0), (torch.tensor([1, 2, 1]),)),
     (drop.EmbeddingBag(9, 3, mode="max"), (torch.tensor([[1, 2], [1, 4]]),)),
