@@ -13,6 +13,7 @@ from opscan.report.report import Report
 from opscan.report.words import short_line
 from opscan.rules.load import Ruleset, load_rules
 from opscan.rules.schema import Rule
+from opscan.spread.reach import reach
 from opscan.trace.graph import Trace, call_of
 
 
@@ -25,7 +26,8 @@ def make_report(
 ) -> Report:
     """Judge the traces of one target for one environment; they may be judged for many."""
     rules = rules if rules is not None else load_rules()
-    matched = merged([match(trace, rules, environment) for trace in traces])
+    reached = [reach(trace, match(trace, rules, environment)) for trace in traces]
+    matched = merged([each.matched for each in reached])
     phases = [[call_of(node).phase for node in trace.ops()] for trace in traces]
     backward = max(each.count("backward") for each in phases)
     return Report(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from opscan import __version__
-from opscan.finding import Finding, Line, Remedy
+from opscan.finding import Finding, Line, Remedy, Spread
 from opscan.report.report import Report
 
 SCHEMA = 1
@@ -65,11 +65,23 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "predicted": finding.predicted,
         "observed": finding.observed,
         "replay": finding.replay._asdict() if finding.replay else None,
+        "reaches": _spread(finding.spread) if finding.spread else None,
         "message": finding.message,
         "replacements": [
             {"name": each.name, "same_values": each.same_values, "how": each.how} for each in finding.replacements
         ],
         "remedies": [_remedy(each) for each in finding.remedies],
+    }
+
+
+def _spread(spread: Spread) -> dict[str, Any]:
+    return {
+        "output": spread.output,
+        "loss": spread.loss,
+        "inputs": spread.inputs,
+        "gradients": list(spread.gradients),
+        "of_gradients": spread.of_gradients,
+        "read": [_line(line) for line in spread.read],
     }
 
 

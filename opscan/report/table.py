@@ -11,6 +11,7 @@ from tabulate import tabulate
 from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.report.instead import Advice, advice_of, other_ways
+from opscan.report.reaches import reach_words
 from opscan.report.report import Report
 from opscan.report.words import (
     ALWAYS_SHOWN,
@@ -100,6 +101,8 @@ def _details(finding: Finding, environment: Environment, width: int) -> str:
     for at, (module, where) in enumerate(places):
         lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width))
     lines.extend(_wrapped(label, text, width) for label, text in mode_lines(finding, environment))
+    if finding.spread is not None:
+        lines.append(_wrapped("reaches", reach_words(finding.spread), width))
     lines.append(_wrapped("why", finding.message, width))
     instead = [_drop_in(advice, width) for advice in advice_of(finding)]
     instead += [_other_way(each, width) for each in other_ways(finding)]
