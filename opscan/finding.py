@@ -94,10 +94,10 @@ class Replay(NamedTuple):
 class Spread:
     """What hangs on a finding's results: what differs from run to run where they do.
 
-    `output` is whether anything the call returns does, `loss` whether the loss does, `inputs` whether the gradient of an
-    input does. `gradients` are the parameters whose gradients do, in the order backward comes to them, of
-    `of_gradients` in all. `read` are the lines where Python reads such a value (`.item()`): what is decided by it is not
-    followed any further.
+    `output` is whether anything the call returns does, `loss` whether the loss does, `inputs` whether the gradient of
+    an input does. `gradients` are the parameters whose gradients do, in the order backward comes to them, of
+    `of_gradients` in all. `read` are the lines where Python reads such a value (`.item()`): what is decided by it is
+    not followed any further.
     """
 
     output: bool

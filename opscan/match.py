@@ -86,9 +86,9 @@ def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
         if op.rules and call_of(node).composite not in matched_composites:
             hits.extend(_op_hits(node, op, candidates, trace, sources))
     hits.extend(_constructor_hits(trace, candidates))
-    found = sorted(_grouped(hits), key=lambda each: _severity(each[0]))
-    findings, sources = zip(*found, strict=True) if found else ((), ())
-    return Matched(findings, dict(sorted(unknown.items())), sources)
+    grouped = sorted(_grouped(hits), key=lambda group: _severity(group[0]))
+    nodes = tuple(nodes for _, nodes in grouped)
+    return Matched(tuple(finding for finding, _ in grouped), dict(sorted(unknown.items())), nodes)
 
 
 def _children(trace: Trace) -> dict[int, list[fx.Node]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from opscan.environment import NEWEST, Environment
 from opscan.errors import TraceError
-from opscan.finding import Line
+from opscan.finding import Finding, Line
 from opscan.match import match, merged
 from opscan.remedies.suggest import with_remedies
 from opscan.report.report import Report
 from opscan.report.words import short_line
 from opscan.rules.load import Ruleset, load_rules
 from opscan.rules.schema import Rule
+from opscan.spread.draw import draw
 from opscan.spread.reach import reach
 from opscan.trace.graph import Trace, call_of
 
@@ -38,7 +39,14 @@ def make_report(
         backward_ops=backward,
         unknown=matched.unknown,
         findings=with_remedies(matched.findings),
+        graph=draw(reached[0]),
+        rules=_rules_of(matched.findings, rules),
     )
+
+
+def _rules_of(findings: Iterable[Finding], rules: Ruleset) -> tuple[Rule, ...]:
+    wanted = {finding.rule for finding in findings}
+    return tuple(rule for rule in rules.rules if rule.id in wanted)
 
 
 def informed(error: TraceError, rules: Ruleset, environment: Environment) -> TraceError:

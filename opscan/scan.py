@@ -20,8 +20,8 @@ from opscan.observe.step import Step, memory_needed, observe
 from opscan.report.report import Report
 from opscan.reporting import informed, make_report
 from opscan.rules.load import Ruleset, load_rules
-from opscan.spread.reach import reach
 from opscan.solving.slots import names_of
+from opscan.spread.reach import reach
 from opscan.steps.find import find_inputs
 from opscan.steps.fit import fit
 from opscan.steps.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from opscan.environment import Environment, Strictness
 from opscan.finding import Finding, Run, ScanCost
-from opscan.rules.schema import VERDICTS
+from opscan.report.stepgraph import StepGraph
+from opscan.rules.schema import VERDICTS, Rule
 
 if TYPE_CHECKING:
     import pandas
@@ -23,7 +24,8 @@ class Report:
     """Findings on one target in one environment, and all that was counted, assumed or not known.
 
     `unknown` counts the ops that no rule speaks for; `run` is what came of running the step on a device, None where it
-    was not; `cost` is what scanning took. In a notebook a report shows itself as HTML.
+    was not; `cost` is what scanning took. `graph` is the step as it is drawn, `rules` are the rows behind the findings.
+    In a notebook a report shows itself as HTML.
     """
 
     target: str
@@ -35,6 +37,8 @@ class Report:
     findings: tuple[Finding, ...]
     run: Run | None = None
     cost: ScanCost | None = None
+    graph: StepGraph | None = None
+    rules: tuple[Rule, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Ops per verdict, `unknown` included; verdicts that do not occur are left out."""

@@ -3,10 +3,10 @@
 Every call_function node carries, under `node.meta["opscan"]`, the OpCall that says where it came from, and under
 `node.meta["tensors"]` what it returned. Small integer tensors whose values are known stand, with their version, under
 `node.meta["known"]`; what the graph starts from carries its Role under `node.meta["role"]`, and what the constructor
-left uninitialised of it an Unwritten under `node.meta["unwritten"]`. An op that adds to a gradient has the parameter's
-path under `node.meta["gradient_of"]` ("" for a leaf of the inputs); a gradient made up for outputs, because the trace has
-no loss, has the outputs' nodes under `node.meta["stands_for"]`. Public composite calls that decompose before ATen
-(scaled_dot_product_attention, lstm) stand beside the graph as CompositeCall.
+left uninitialised of it an Unwritten under `node.meta["unwritten"]`. An op that adds to a gradient has the path of its
+parameter under `node.meta["gradient_of"]` ("" for a leaf of the inputs); a gradient made up for outputs, because the
+trace has no loss, has the outputs' nodes under `node.meta["stands_for"]`. Public composite calls that decompose before
+ATen (scaled_dot_product_attention, lstm) stand beside the graph as CompositeCall.
 """
 
 from __future__ import annotations

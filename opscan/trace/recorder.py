@@ -299,7 +299,7 @@ class Recorder(Values):
         cause = self._by_sequence.get(sequence_nr)
         if cause is None:
             if backward.name() == _ACCUMULATES:
-                node.meta["gradient_of"] = self._name_of(backward.variable)
+                node.meta["gradient_of"] = self._name_of(backward.variable)  # type: ignore[attr-defined]  # AccumulateGrad's
             return OpCall("backward", None, None, (), sequence_nr, None, self._composite, grad_args, forced)
         origin: OpCall = cause.meta["opscan"]
         if self._modules:  # a forward that a checkpoint runs again

@@ -55,7 +55,7 @@ def test_the_document_has_the_keys_it_promises() -> None:
     assert list(report["findings"][0]) == [
         "rule", "verdict", "op", "phase", "count", "modules", "module_type", "constructed", "called", "default",
         "strict", "warn_only", "bits", "bits_why", "alert", "newer_torch", "predicted", "observed", "replay",
-        "message", "replacements",
+        "reaches", "message", "replacements", "remedies",
     ]  # fmt: skip
     assert report["findings"][0]["count"] == 15
     assert report["findings"][0]["observed"] is None
