@@ -49,6 +49,7 @@ class _Drawing:
         nodes, flow, bits = self._reached.flow.nodes, self._reached.flow.parents, self._reached.bits
         varying = self._varying
         drawn: dict[int, int] = {}  # position in the flow -> index of the op drawn for it
+        stands_for: dict[int, list[int]] = {}
         columns: list[tuple[int, int, int, bool, str]] = []
         starts, parents = [0], list[int]()
         cause: list[int] = []
@@ -58,6 +59,8 @@ class _Drawing:
             if "opscan" not in node.meta:
                 if node.op == "call_function":  # one of several results
                     drawn[position] = drawn[flow[position][0]]
+                elif flow[position]:  # a gradient that stands for a loss
+                    stands_for[position] = [drawn[each] for each in flow[position] if each in drawn]
                 continue
             index = drawn[position] = index_of[node] = len(columns)
             call = call_of(node)
@@ -71,6 +74,8 @@ class _Drawing:
                  bits[position] & varying != 0, self._shape(node.meta.get("tensors")))
             )  # fmt: skip
             parents += {drawn[each]: None for each in flow[position] if each in drawn}
+            for each in flow[position] if stands_for else ():
+                parents += stands_for.get(each, ())
             starts.append(len(parents))
             cause.append(index_of.get(call.cause, -1) if call.cause is not None else -1)
         op, module_of, kind, varies, shapes = zip(*columns, strict=True) if columns else ((),) * 5
