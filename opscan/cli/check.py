@@ -28,7 +28,11 @@ examples:
   opscan check src/net.py:UNet --init in_channels=1 --input 2x1x64x64
   opscan check 'zoo:Net(num_classes=10)' --loss cross_entropy --strict
   opscan check mymodel:CNN_v2 --torch 1.8.1 --format json
+  opscan check mymodel:CNN_v2 -o report.html
 """
+
+_FORMATS = ("table", "json", "html")
+_SUFFIXES = {".json": "json", ".html": "html", ".htm": "html"}
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,7 +64,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--replay-ops", choices=REPLAY_WORDS, default="all", help="all, or only those with rules, or unknown ones"
     )
     output = parser.add_argument_group("what to show")
-    output.add_argument("--format", choices=("table", "json"), default="table")
+    output.add_argument(
+        "--format", choices=_FORMATS, help="default: what FILE's suffix says (.html, .json), else table; html is a page"
+    )
+    output.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it there, and print the verdict alone")
     output.add_argument(
         "--show",
         type=partial(_words, allowed=SHOW_WORDS),
@@ -102,17 +109,36 @@ def _check(arguments: argparse.Namespace) -> int:
         except OpscanError as error:
             complain(str(error))
             missed = True
-    if reports or arguments.format == "json":
-        print(_rendered(reports, arguments))
+    format = arguments.format or _SUFFIXES.get(arguments.output.suffix if arguments.output else "", "table")
+    if reports or format != "table":
+        _give(_rendered(reports, format, arguments), reports, arguments.output)
     if missed:
         return COULD_NOT_LOOK
     return FINDINGS if any(report.fails(arguments.fail_on) for report in reports) else CLEAN
 
 
-def _rendered(reports: Sequence[Report], arguments: argparse.Namespace) -> str:
-    if arguments.format == "json":
+def _give(text: str, reports: Sequence[Report], output: Path | None) -> None:
+    """Print a rendering, or write it and print what it comes to."""
+    if output is None:
+        print(text)
+        return
+    from opscan.cli.write import write_text
+    from opscan.report.words import verdict_line
+
+    write_text(output, text)
+    for report in reports:
+        print(f"{report.target}: {verdict_line(report)}")
+    print(f"written to {output}")
+
+
+def _rendered(reports: Sequence[Report], format: str, arguments: argparse.Namespace) -> str:
+    if format == "json":
         from opscan.report.document import render_json
 
         return render_json(reports)
+    if format == "html":
+        from opscan.report.html_page import render_page
+
+        return render_page(reports)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
     return "\n\n".join(report.to_text(width=min(width, 120), show=arguments.show) for report in reports)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from opscan.environment import RELEASES, Environment
@@ -135,7 +136,9 @@ def _finding(finding: Finding, environment: Environment, tables: _Tables) -> dic
             }
             for each in advice_of(finding)
         ],
-        "other": [[text(each.name), SAME_VALUES[each.same_values], text(each.how.strip())] for each in other_ways(finding)],
+        "other": [
+            [text(each.name), SAME_VALUES[each.same_values], text(each.how.strip())] for each in other_ways(finding)
+        ],
     }
 
 
@@ -173,7 +176,7 @@ def _places(finding: Finding, tables: _Tables) -> dict[str, Any]:
 
 
 def _source(file: str, wanted: Iterable[Line]) -> dict[str, Any]:
-    """A file's name, and its lines around those wanted, as far as it can be read; it may have changed since the scan."""
+    """A file's name, and its lines around those wanted, as far as it can be read; it may have changed by now."""
     text = linecache.getlines(file)
     numbers = {
         number
@@ -213,7 +216,7 @@ def _history(rule: Rule, environment: Environment) -> list[str]:
 def _graph(graph: StepGraph) -> Mapping[str, Any]:
     """The columns of the graph; parents as how far they lie before the op."""
     starts, shapes = graph.starts, dict[str, int]()
-    counts = [last - first for first, last in zip(starts, starts[1:], strict=False)]
+    counts = [last - first for first, last in pairwise(starts)]
     owners = (index for index, count in enumerate(counts) for _ in range(count))
     return {
         "names": graph.names,
