@@ -120,6 +120,7 @@ def _finding(finding: Finding, environment: Environment, tables: _Tables) -> dic
         "phase": finding.phase,
         "count": finding.count,
         "type": finding.module_type,
+        "bits": finding.bits,
         "listed": is_listed(finding, ALWAYS_SHOWN),
         "modes": [[label, text(words)] for label, words in mode_lines(finding, environment)],
         "why": text(finding.message),

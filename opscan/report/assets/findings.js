@@ -83,7 +83,8 @@ class Findings {
     return card;
   }
 
-  share({ reach }) {
+  share({ reach, bits }) {
+    if (bits === "cannot vary") return el("span", { class: "share" }, "bits cannot vary");
     if (!reach || !reach.of) return el("span", { class: "share" }, reach ? (reach.output || reach.loss ? "reaches the output" : "") : "");
     const count = gradientsIn(reach.gradients);
     return el("span", { class: "share" }, `${count.toLocaleString("en")} of ${reach.of.toLocaleString("en")} gradients`, meter(count, reach.of));

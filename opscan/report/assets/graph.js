@@ -155,8 +155,8 @@ class Graph {
       drawn("title", {}, words),
       drawn("rect", { class: "face", width, height, rx: 7 }),
       rule ? drawn("rect", { class: `source ${this.verdictOf(rule)}`, x: 0, y: 6, width: 4, height: height - 12, rx: 2 }) : null,
-      drawn("text", { x: 12, y: 17 }, shortened(box.label, 21)),
-      drawn("text", { class: "sub", x: 12, y: 32 }, shortened(box.sub, 24)),
+      drawn("text", { x: 12, y: 17 }, shortened(box.label, 23)),
+      drawn("text", { class: "sub", x: 12, y: 32 }, shortened(box.sub, 27)),
       mark ? drawn("text", { class: "mark-text", x: width - 8, y: height + 12, "text-anchor": "end" }, mark) : null);
   }
 

@@ -5,15 +5,16 @@
 
 const MOST_BOXES = 160;
 const GROUPS = 60;
-const BOX = { width: 172, height: 40, across: 22, down: 26, lanes: 110 };
+const BOX = { width: 190, height: 40, across: 22, down: 26, lanes: 110 };
 
 /* The boxes of a scope, { module, ops }: the coarsest of `every op`, submodules, and groups of either that is not too many. */
 function boxesOf(step, scope, everyOp) {
-  if (everyOp && scope.ops.length <= 4 * MOST_BOXES) return runs(step, scope, (op) => -1);
+  const label = (boxes) => boxes.map((box) => labelled(step, scope, box));
+  if (everyOp && scope.ops.length <= 4 * MOST_BOXES) return label(runs(step, scope, () => -1));
   for (const through of [true, false]) {
     const boxes = runs(step, scope, submodule(step, scope.module, through));
-    if (boxes.length <= MOST_BOXES) return boxes;
-    if (!through) return grouped(step, boxes);
+    if (boxes.length <= MOST_BOXES) return label(boxes);
+    if (!through) return grouped(step, scope, boxes);
   }
 }
 
@@ -43,7 +44,7 @@ function runs(step, scope, moduleOf) {
     if (last && module >= 0 && last.module === module && last.side === step.side[op]) last.ops.push(op);
     else boxes.push({ module, side: step.side[op], ops: [op] });
   }
-  return boxes.map((box) => labelled(step, scope, box));
+  return boxes;
 }
 
 function labelled(step, scope, box) {
@@ -59,7 +60,7 @@ function labelled(step, scope, box) {
 }
 
 /* Boxes next to each other as one, until there are few; each opens to what is in it. */
-function grouped(step, boxes) {
+function grouped(step, scope, boxes) {
   const each = Math.ceil(boxes.length / GROUPS);
   const groups = [];
   let filled = 0;
@@ -67,18 +68,17 @@ function grouped(step, boxes) {
     const last = groups[groups.length - 1];
     if (last && filled < each && last.side === box.side) {
       for (const op of box.ops) last.ops.push(op);
-      last.to = box.label;
+      last.to = box;
       filled += 1;
     } else {
-      groups.push({ module: -1, side: box.side, ops: [...box.ops], from: box.label, to: box.label, opens: true });
+      groups.push({ module: -1, side: box.side, ops: [...box.ops], from: box, to: box, opens: true });
       filled = 1;
     }
   }
-  return groups.map((group) => ({
-    ...group,
-    label: group.from === group.to ? group.from : `${group.from} \u2026 ${group.to}`,
-    sub: counted(group.ops.length, "op"),
-  }));
+  return groups.map((group) => {
+    const [from, to] = [group.from, group.to].map((box) => labelled(step, scope, box).label);
+    return { ...group, label: from === to ? from : `${from} \u2026 ${to}`, sub: counted(group.ops.length, "op") };
+  });
 }
 
 /* Puts x and y (the middle) into boxes and returns the edges between them and the size of it all. */
@@ -128,9 +128,12 @@ function rowsOfBackward(step, boxes, boxOf, into) {
   let row = boxes.reduce((most, box) => (box.side === FORWARD ? Math.max(most, box.row) : most), 0);
   boxes.forEach((box, index) => {
     if (box.side !== BACKWARD) return;
-    const causes = box.ops.map((op) => boxOf[step.cause[op]] ?? -1).filter((at) => at >= 0 && boxes[at].side === FORWARD);
-    if (causes.length) row = Math.max(...causes.map((at) => boxes[at].row));
-    box.row = row;
+    let latest = -1;
+    for (const op of box.ops) {
+      const at = step.cause[op] < 0 ? -1 : boxOf[step.cause[op]];
+      if (at >= 0 && boxes[at].side === FORWARD) latest = Math.max(latest, boxes[at].row);
+    }
+    box.row = row = latest < 0 ? row : latest;
     for (const from of into[index]) {
       if (boxes[from].side === BACKWARD && boxes[from].row === row) box.level = Math.max(box.level, boxes[from].level + 1);
     }

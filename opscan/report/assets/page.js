@@ -34,13 +34,24 @@ function modulesFound(step, words, open) {
   return found.length ? [el("p", { class: "muted small" }, "Modules"), el("div", { class: "filters" }, found.map(button)), el("br")] : [];
 }
 
+/* Shows a report: what is read first at once, the model and its graph right after that is on the screen. */
 function shown(data) {
-  const step = new Step(data);
+  document.documentElement.removeAttribute("data-ready");
   document.title = `${data.target} - opscan`;
   byId("summary").replaceChildren(...summary(data).filter(Boolean));
   byId("releases").replaceChildren(histories(data));
+  let graph = null;
   const toModel = () => byId("model").scrollIntoView({ block: "start" });
-  const findings = new Findings(byId("list"), byId("found"), byId("filters"), data, (index) => { graph.showSpread(index); toModel(); });
+  const findings = new Findings(byId("list"), byId("found"), byId("filters"), data, (index) => { graph?.showSpread(index); toModel(); });
+  requestAnimationFrame(() => setTimeout(() => {
+    graph = modelled(data, findings, toModel);
+    document.documentElement.setAttribute("data-ready", "true");
+  }));
+}
+
+/* The tree and the graph; a search finds modules too. */
+function modelled(data, findings, toModel) {
+  const step = new Step(data);
   const graph = new Graph(byId("graph"), byId("detail"), step, data, (index) => findings.reveal(index));
   const tree = new Tree(byId("tree"), step, data, (module) => graph.openModule(module));
   const openModule = (module) => { graph.openModule(module); toModel(); tree.mark(module); };
@@ -50,7 +61,8 @@ function shown(data) {
   };
   let waiting = 0;
   byId("search").oninput = () => { clearTimeout(waiting); waiting = setTimeout(search, 60); };
-  search();
+  if (byId("search").value) search();
+  return graph;
 }
 
 function themes() {
@@ -77,4 +89,3 @@ if (reports.length > 1) {
   which.addEventListener("change", () => shown(reports[Number(which.value)]));
 }
 if (reports.length) shown(reports[0]);
-document.documentElement.dataset.ready = "true";
