@@ -42,7 +42,9 @@ def large_graph(ops: int = 50_000, blocks: int = 500) -> StepGraph:
     }
     return StepGraph(
         names=tuple(f"aten.op{number}.default" for number in range(40)),
-        modules=tuple(DrawnModule(path, path.rpartition(".")[2].title() if path[-1:].isalpha() else "") for path in paths),
+        modules=tuple(
+            DrawnModule(path, path.rpartition(".")[2].title() if path[-1:].isalpha() else "") for path in paths
+        ),
         op=tuple(op * 7 % 40 for op in range(ops)),
         module=(*module, *reversed(module)),
         kind=(0,) * half + (2,) * (ops - half),

@@ -1,6 +1,6 @@
 /* The findings: a list that is filtered and searched; what is in one is made when it is opened. */
 
-const PAGE = 100;
+const PAGE = 40;
 
 class Findings {
   constructor(list, status, filters, data, showSpread) {

@@ -228,6 +228,7 @@ class Graph {
       if (index >= 0) found.add(index);
     }
     const link = (index) => el("li", {}, badge(this.data.findings[index].verdict), " ", el("button", { type: "button", onclick: () => this.showFinding(index) }, this.data.texts[this.data.findings[index].op]));
+    if (!found.size) return [];
     return [el("h3", {}, "Findings"), el("ul", { class: "links" }, [...found].slice(0, 20).map(link))];
   }
 
@@ -297,7 +298,7 @@ class Graph {
   fit(least) {
     const [width, height] = [this.svg.clientWidth || 800, this.svg.clientHeight || 600];
     const whole = Math.min(1.1, (width - 90) / (this.right - this.left), (height - 60) / (this.height + 10));
-    this.scale = Math.max(whole, Math.min(least, (width - 90) / (this.right - this.left)), 0.03);
+    this.scale = Math.max(whole, Math.min(least, (width - 90) / (this.right - this.left)), least ? 0.55 : 0.03);
     this.tx = width / 2 - ((this.left + this.right) / 2) * this.scale;
     this.ty = 38;
     this.move();

@@ -12,7 +12,7 @@ function boxesOf(step, scope, everyOp) {
   const label = (boxes) => boxes.map((box) => labelled(step, scope, box));
   if (everyOp && scope.ops.length <= 4 * MOST_BOXES) return label(runs(step, scope, () => -1));
   for (const through of [true, false]) {
-    const boxes = runs(step, scope, submodule(step, scope.module, through));
+    const boxes = runs(step, scope, submodule(step, scope.module, through), through ? MOST_BOXES : Infinity);
     if (boxes.length <= MOST_BOXES) return label(boxes);
     if (!through) return grouped(step, scope, boxes);
   }
@@ -36,12 +36,14 @@ function submodule(step, root, through) {
   };
 }
 
-function runs(step, scope, moduleOf) {
+/* Ops in a row of the same submodule and side; one more than `most` where there are more. */
+function runs(step, scope, moduleOf, most = Infinity) {
   const boxes = [];
   for (const op of scope.ops) {
     const module = moduleOf(op);
     const last = boxes[boxes.length - 1];
     if (last && module >= 0 && last.module === module && last.side === step.side[op]) last.ops.push(op);
+    else if (boxes.length > most) break;
     else boxes.push({ module, side: step.side[op], ops: [op] });
   }
   return boxes;
@@ -117,11 +119,12 @@ function rowsOfForward(boxes, edges, into) {
     box.row = 0;
     for (const from of into[index]) if (boxes[from].side === FORWARD) box.row = Math.max(box.row, boxes[from].row + 1);
   });
-  const next = boxes.map(() => Infinity);
-  for (const { from, to } of edges) if (boxes[to].side === FORWARD) next[from] = Math.min(next[from], boxes[to].row);
-  boxes.forEach((box, index) => {  // what hangs on nothing stands next to what needs it
-    if (box.side === FORWARD && into[index].length === 0 && next[index] < Infinity) box.row = Math.max(0, next[index] - 1);
-  });
+  const outOf = boxes.map(() => []);
+  for (const { from, to } of edges) if (boxes[to].side === FORWARD) outOf[from].push(to);
+  for (let index = boxes.length - 1; index >= 0; index--) {  // as near to what needs it as it can be
+    const next = outOf[index].reduce((least, to) => Math.min(least, boxes[to].row), Infinity);
+    if (boxes[index].side === FORWARD && next < Infinity) boxes[index].row = Math.max(boxes[index].row, next - 1);
+  }
 }
 
 function rowsOfBackward(step, boxes, boxOf, into) {

@@ -45,7 +45,7 @@ function shown(data) {
   const findings = new Findings(byId("list"), byId("found"), byId("filters"), data, (index) => { graph?.showSpread(index); toModel(); });
   requestAnimationFrame(() => setTimeout(() => {
     graph = modelled(data, findings, toModel);
-    document.documentElement.setAttribute("data-ready", "true");
+    document.documentElement.setAttribute("data-ready", Math.round(performance.now()));  // milliseconds since it was opened
   }));
 }
 
