@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opscan.environment import Environment, Strictness
 from opscan.finding import Finding, Run, ScanCost
@@ -14,6 +14,7 @@ from opscan.rules.schema import VERDICTS, Rule
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 ALL_VERDICTS = (*VERDICTS, "unknown")
 """The closed set of verdicts, most severe first."""
@@ -80,6 +81,21 @@ class Report:
         from opscan.report.table import render_table
 
         return render_table(self, width=width, show=show)
+
+    def to_html(self) -> str:
+        """One self-contained page: findings in their source, the model as a tree, and the step as a graph."""
+        from opscan.report.html_page import render_page
+
+        return render_page([self])
+
+    def plot(self, axes: Any = None) -> Figure:
+        """Draw which gradients each finding reaches, into matplotlib's `axes` if given.
+
+        Raises ImportError without matplotlib.
+        """
+        from opscan.report.plot import plot
+
+        return plot(self, axes)
 
     def _repr_html_(self) -> str:
         from opscan.report.html import render_html

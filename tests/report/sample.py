@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opscan.environment import make_environment
-from opscan.finding import Finding, Line, NewerTorch, Place, ScanCost
+from opscan.finding import Finding, Line, NewerTorch, Place, ScanCost, Spread
 from opscan.report.report import Report
 from opscan.rules.schema import Replacement
 
@@ -35,6 +35,14 @@ PAD = Finding(
     ),
     newer_torch=NewerTorch("2.2", "nondeterministic", "deterministic"),
     predicted="raises",
+    spread=Spread(
+        output=False,
+        loss=False,
+        inputs=True,
+        gradients=("layers.1.weight", "layers.0.<b>", "stem.weight"),
+        of_gradients=9,
+        read=(Line("/home/me/net/model.py", 40),),
+    ),
 )
 ATTENTION = Finding(
     rule="OPS701",
