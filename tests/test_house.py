@@ -33,6 +33,7 @@ ROOMS = [
     {"match", "observe"},
     {"remedies"},
     {"report"},
+    {"spread"},
     {"reporting"},
     {"scan", "cases"},
     {"calibrate", "sweeps"},

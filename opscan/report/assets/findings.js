@@ -51,7 +51,7 @@ class Findings {
       return this.verdicts.has(finding.verdict) && this.words.every((word) => this.haystack(finding).includes(word));
     });
     const of = this.shown.length === all.length ? "" : ` of ${all.length.toLocaleString("en")}`;
-    this.status.textContent = all.length ? `${this.shown.length.toLocaleString("en")}${of} findings, those that reach most first` : "Nothing found.";
+    this.status.textContent = all.length ? `${this.shown.length.toLocaleString("en")}${of} ${all.length === 1 ? "finding" : "findings, by verdict, those that reach most first"}` : "Nothing found.";
     this.list.replaceChildren();
     this.more(0);
   }

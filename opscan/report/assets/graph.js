@@ -12,7 +12,7 @@ class Graph {
     const button = (label, text, act) => el("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
     root.replaceChildren(
       el("div", { class: "tools" }, this.crumbs, this.tints, this.ops,
-        button("Zoom out", "\u2212", () => this.zoom(1 / 1.3)), button("Zoom in", "+", () => this.zoom(1.3)), button("Fit", "Fit", () => this.fit(0))),
+        button("Zoom out", "\u2212", () => this.zoom(1 / 1.3)), button("Zoom in", "+", () => this.zoom(1.3)), button("Fit", "Fit", () => this.whole())),
       step.size ? this.svg : el("p", { class: "empty" }, "No graph was recorded."),
       el("div", { class: "legend" },
         el("span", {}, el("i", { class: "tinted" }), "differs from run to run"), el("span", {}, el("i", { class: "origin" }), "a finding is here"),
@@ -43,6 +43,7 @@ class Graph {
     this.boxes = boxesOf(this.step, scope, this.everyOp);
     Object.assign(this, laidOut(this.step, this.boxes));
     this.chosen = null;
+    this.moved = false;
     this.showCrumbs();
     this.draw();
     this.fit(0.85);
@@ -245,9 +246,11 @@ class Graph {
     this.svg.addEventListener("pointermove", (event) => {
       if (!from || !event.buttons) return;
       [this.tx, this.ty] = [event.clientX - from.x, event.clientY - from.y];
+      this.moved = true;
       this.move();
     });
     window.addEventListener("pointerup", () => (from = null));
+    new ResizeObserver(() => this.scale && !this.moved && this.fit(0.85)).observe(this.svg);
     this.svg.addEventListener("keydown", (event) => this.key(event));
   }
 
@@ -260,7 +263,7 @@ class Graph {
     else if (event.key === "Backspace" || event.key === "Escape") this.openModule(Math.max(0, this.scope.part !== undefined ? this.scope.module : this.step.modules[this.scope.module].parent));
     else if (event.key === "+" || event.key === "=") this.zoom(1.3);
     else if (event.key === "-") this.zoom(1 / 1.3);
-    else if (event.key === "0") this.fit(0);
+    else if (event.key === "0") this.whole();
     else return;
     event.preventDefault();
     if (step && index >= 0) this.reveal(this.boxes[this.chosen]);
@@ -284,6 +287,7 @@ class Graph {
     const [x, y] = [box.x * this.scale + this.tx, box.y * this.scale + this.ty];
     if (x < 60 || x > width - 60) this.tx += width / 2 - x;
     if (y < 40 || y > height - 40) this.ty += height / 2 - y;
+    this.moved = true;
     this.move();
   }
 
@@ -291,7 +295,13 @@ class Graph {
     const scale = Math.min(3, Math.max(0.03, this.scale * factor));
     [this.tx, this.ty] = [x - ((x - this.tx) * scale) / this.scale, y - ((y - this.ty) * scale) / this.scale];
     this.scale = scale;
+    this.moved = true;
     this.move();
+  }
+
+  whole() {
+    this.fit(0);
+    this.moved = true;
   }
 
   /* All of it in view, unless that made it smaller than `least`: then its top. */

@@ -58,7 +58,7 @@ function labelled(step, scope, box) {
   const root = step.modules[scope.module].path;
   const { path, type } = step.modules[box.module];
   const label = root ? path.slice(root.length + 1) : path;
-  return { ...box, label, sub: `${type || "module"}  ${counted(box.ops.length, "op")}`, opens: true };
+  return { ...box, label, sub: `${shortened(type || "module", 15)}  ${counted(box.ops.length, "op")}`, opens: true };
 }
 
 /* Boxes next to each other as one, until there are few; each opens to what is in it. */
