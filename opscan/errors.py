@@ -68,3 +68,7 @@ class ConfigError(OpscanError):
 
 class SweepError(OpscanError):
     """A sweep could not begin or go on: a package it needs is missing, or its files cannot be read or written."""
+
+
+class DocumentError(OpscanError):
+    """A JSON document of earlier findings could not be read: no such file, not opscan's, or of a newer schema."""

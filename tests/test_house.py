@@ -20,10 +20,10 @@ from tests.conftest import run_process
 ROOT = Path(opscan.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 ROOMS = [
-    {"errors", "blame", "progress"},
+    {"errors", "blame", "progress", "formats"},
     {"rules", "isolation", "traced_for"},
     {"replacements"},
-    {"environment", "finding", "config"},
+    {"patterns", "environment", "finding", "waiver", "config"},
     {"audit", "settings", "lint"},
     {"target", "trace"},
     {"solving"},
@@ -34,6 +34,7 @@ ROOMS = [
     {"remedies"},
     {"report"},
     {"spread"},
+    {"accepted", "diffs"},
     {"reporting"},
     {"scan", "cases"},
     {"calibrate", "sweeps"},

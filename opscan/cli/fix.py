@@ -64,6 +64,8 @@ def _fix(arguments: argparse.Namespace) -> int:
     reports, missed = _reports(arguments)
     plan = plan_edits(reports, arguments.allow_different_values)
     status = _written(plan) if arguments.write else _shown(plan)
+    if not (plan.files or plan.left or missed):
+        complain("nothing to fix")
     for each in plan.left:
         complain(f"left: {each.where}: {each.finding.op} {each.finding.verdict} ({each.finding.rule}): {each.why}")
     if missed or status == COULD_NOT_LOOK:
@@ -110,9 +112,7 @@ def _shown(plan: Plan) -> int:
 
     for mended in plan.files:
         print(difference(mended), end="")
-    if not plan.files and not plan.left:
-        complain("nothing to fix")
-    elif plan.files:
+    if plan.files:
         complain(f"{_counted(plan)}; --write writes them")
     return CLEAN
 

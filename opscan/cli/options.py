@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.words import AMP_WORDS, DEVICE_WORDS, TRACE_DEVICE_WORDS
+from opscan.cli.words import AMP_WORDS, DEVICE_WORDS, SHOW_WORDS, TRACE_DEVICE_WORDS
 
 if TYPE_CHECKING:
     from opscan.config import Config
     from opscan.environment import Environment
     from opscan.observe.plan import Plan
+    from opscan.report.paint import Paint
     from opscan.report.report import Report
     from opscan.rules.load import Ruleset
 
@@ -77,6 +80,48 @@ def add_environment(parser: argparse.ArgumentParser) -> None:
         " with warnings: some ops then stay nondeterministic",
     )  # fmt: skip
     strictness.add_argument("--default", dest="strict", action="store_false", help="it will train without strict mode")
+
+
+def add_show(group: argparse._ActionsContainer) -> None:
+    """--show."""
+    group.add_argument(
+        "--show",
+        type=partial(verdict_words, allowed=SHOW_WORDS),
+        default=(),
+        metavar="KIND,...",
+        help="also list these: config, random, unknown, harmless (the bits cannot vary), all",
+    )
+
+
+def verdict_words(text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """A comma-separated list of some of the allowed words; all of them for `all`."""
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if "all" in words:
+        return allowed
+    for word in words:
+        if word not in allowed:
+            raise argparse.ArgumentTypeError(f"unknown verdict {word!r}; use {', '.join(allowed)}")
+    return words
+
+
+def add_colour(group: argparse._ActionsContainer) -> None:
+    """--color."""
+    group.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto",
+        help="colours in text (default: on a terminal; NO_COLOR and FORCE_COLOR count)",
+    )  # fmt: skip
+
+
+def paint_for(arguments: argparse.Namespace) -> Paint:
+    """The colours that the options and the terminal want."""
+    from opscan.report.paint import Paint, wants_colour
+
+    return Paint(wants_colour(arguments.color, sys.stdout.isatty()))
+
+
+def terminal_width() -> int:
+    """Columns to print in: those of the terminal, 80 where there is none, at most 120."""
+    return min(shutil.get_terminal_size().columns if sys.stdout.isatty() else 80, 120)
 
 
 def scan_one(

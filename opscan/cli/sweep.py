@@ -17,6 +17,7 @@ from opscan.cli.options import add_environment, add_mode
 from opscan.cli.words import BACKEND_WORDS, CLEAN, COULD_NOT_LOOK, FINDINGS, FORMAT_WORDS, complain
 from opscan.cli.write import write_text
 from opscan.errors import SweepError
+from opscan.formats.text import printable_prose
 
 if TYPE_CHECKING:
     from opscan.sweeps.found import Found
@@ -175,7 +176,7 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
 def _rendered(table: Sweep, format: str, cost: bool) -> str:
     if format == "table":
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-        return table.to_text(min(width, 120))
+        return printable_prose(table.to_text(min(width, 120)))
     if format == "markdown":
         return table.to_markdown()
     return {"csv": table.to_csv, "json": table.to_json, "html": table.to_html}[format](cost)

@@ -14,6 +14,7 @@ from opscan.lint.fix import Mended, apply_edits
 from opscan.lint.source import NotTextError, decode
 from opscan.remedies.edits import Editor
 from opscan.report.report import Report, fails_in
+from opscan.rules.dropins import load_dropins
 from opscan.rules.schema import SameValues
 
 _OTHER = "other values: {differs} (--allow-different-values)"
@@ -50,7 +51,7 @@ def plan_edits(reports: Iterable[Report], allow_different_values: bool = False) 
             if not fails_in(finding, report.environment.strict):
                 continue
             if not finding.remedies:
-                left.append(Left(finding, _places(finding), "no drop-in answers it" + _advice(finding)))
+                left.append(Left(finding, _places(finding), _no_drop_in(finding)))
             for remedy in finding.remedies:
                 why = remedy.obstacle or _refused(remedy, allow_different_values)
                 if why or remedy.line is None:
@@ -77,8 +78,10 @@ def _places(finding: Finding) -> str:
     return f"{shown_path(lines[0].file)}:{lines[0].line}" if lines else (finding.modules[0] or "(model)")
 
 
-def _advice(finding: Finding) -> str:
-    return f"; instead: {finding.replacements[0].name}" if finding.replacements else ""
+def _no_drop_in(finding: Finding) -> str:
+    why = load_dropins().without.get(finding.rule, "")
+    words = f"no drop-in: {why}" if why else "no drop-in stands for what is called there"
+    return words + (f"; instead: {finding.replacements[0].name}" if finding.replacements else "")
 
 
 def _edit(file: str, remedies: dict[Remedy, Finding]) -> tuple[Mended | None, list[Remedy], list[Left]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+_TORCH_MODULES = "torch.nn.modules."
 _EXACT = {
     "torch.random.manual_seed": "torch.manual_seed",
     "torch.random.seed": "torch.seed",
@@ -30,7 +31,7 @@ _PREFIXES = (
     ("pytorch_lightning.", "lightning.pytorch."),
     ("tensorflow.compat.v1.", "tensorflow."),
     ("tensorflow.compat.v2.", "tensorflow."),
-    ("torch.nn.modules.", "torch.nn."),
+    (_TORCH_MODULES, "torch.nn."),
     ("torch.utils.data.dataloader.", "torch.utils.data."),
     ("torch.utils.data.dataset.", "torch.utils.data."),
     ("torch.utils.data.sampler.", "torch.utils.data."),
@@ -45,5 +46,7 @@ def canonical(name: str) -> str:
     for prefix, replacement in _PREFIXES:
         if name.startswith(prefix):
             name = replacement + name[len(prefix) :]
+            if prefix == _TORCH_MODULES:  # torch.nn.modules.conv.Conv2d is torch.nn.Conv2d
+                name = replacement + name.rpartition(".")[2]
             break
     return _EXACT.get(name, name)

@@ -21,7 +21,9 @@ class Choice(NamedTuple):
 
 @cache
 def _by_original() -> Mapping[tuple[str, str], DropIn]:
-    return {(of, rule): dropin for dropin in load_dropins() for of in dropin.of for rule in dropin.rules}
+    return {
+        (of, rule): dropin for dropin in load_dropins().by_name.values() for of in dropin.of for rule in dropin.rules
+    }
 
 
 def choose(rule: str, place: Place) -> Choice | None:

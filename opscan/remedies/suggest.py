@@ -56,6 +56,10 @@ class Desk:
         before, after = (split_lines(each)[at - 1].strip() for each in (text, apply_edits(text, edits)))
         return replace(bare, line=Line(line.file, at), imports=import_line(editor.alias), before=before, after=after)
 
+    def text(self, file: str) -> str:
+        """The text of a file that an editor was asked for."""
+        return self._texts[file]
+
     def editor(self, file: str) -> Editor | None:
         """What edits a file, or a notebook's cell; None for one that cannot be read or is no Python."""
         if file not in self._editors:

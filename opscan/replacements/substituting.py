@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.overrides import TorchFunctionMode
 
-from opscan.rules.dropins import DropIn, load_dropins
+from opscan.rules.dropins import load_dropins
 
 
 class Substituting(TorchFunctionMode):
@@ -21,7 +21,7 @@ class Substituting(TorchFunctionMode):
 
     def __init__(self, names: Iterable[str] | None = None) -> None:
         super().__init__()
-        self._table = _table(frozenset(_known() if names is None else names))
+        self._table = _table(frozenset(load_dropins().by_name if names is None else names))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self._table.get(func, func)(*args, **(kwargs or {}))
@@ -29,7 +29,7 @@ class Substituting(TorchFunctionMode):
 
 @cache
 def _table(names: frozenset[str]) -> Mapping[Any, Callable[..., Any]]:
-    known = _known()
+    known = load_dropins().by_name
     for name in sorted(names - set(known)):
         raise ValueError(f"opscan.replacements has no {name!r}")
     home = importlib.import_module("opscan.replacements")
@@ -39,11 +39,6 @@ def _table(names: frozenset[str]) -> Mapping[Any, Callable[..., Any]]:
         for of in known[name].of
         if (original := _public(of)) is not None and not isinstance(original, type)
     }
-
-
-@cache
-def _known() -> Mapping[str, DropIn]:
-    return {dropin.name: dropin for dropin in load_dropins()}
 
 
 def _public(name: str) -> Any:

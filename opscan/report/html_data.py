@@ -9,7 +9,9 @@ from typing import Any
 
 from opscan.environment import RELEASES, Environment
 from opscan.finding import Finding, Line, Spread
+from opscan.report.acceptance import reason_words
 from opscan.report.instead import advice_of, other_ways
+from opscan.report.paths import short_paths
 from opscan.report.reaches import reach_words
 from opscan.report.report import Report
 from opscan.report.rulepage import verdicts_of
@@ -24,7 +26,6 @@ from opscan.report.words import (
     mode_lines,
     run_words,
     short_line,
-    short_paths,
     summaries,
     verdict_line,
 )
@@ -121,7 +122,8 @@ def _finding(finding: Finding, environment: Environment, tables: _Tables) -> dic
         "count": finding.count,
         "type": finding.module_type,
         "bits": finding.bits,
-        "listed": is_listed(finding, ALWAYS_SHOWN),
+        "accepted": text(_accepted_words(finding)) if finding.accepted else None,
+        "listed": is_listed(finding, ALWAYS_SHOWN) or finding.waived is not None,
         "modes": [[label, text(words)] for label, words in mode_lines(finding, environment)],
         "why": text(finding.message),
         "reach": _spread(finding.spread, tables) if finding.spread else None,
@@ -141,6 +143,10 @@ def _finding(finding: Finding, environment: Environment, tables: _Tables) -> dic
             [text(each.name), SAME_VALUES[each.same_values], text(each.how.strip())] for each in other_ways(finding)
         ],
     }
+
+
+def _accepted_words(finding: Finding) -> str:
+    return f"waived: {reason_words(finding)}" if finding.waived else "known from the baseline"
 
 
 def _spread(spread: Spread, tables: _Tables) -> dict[str, Any]:

@@ -15,21 +15,25 @@ from importlib import resources
 from opscan import __version__
 from opscan.report.html_data import page_data
 from opscan.report.html_safe import json_in_script, visible
+from opscan.report.outcome import StaleWaiver, Unseen
 from opscan.report.report import Report
+from opscan.report.words import short_path
 
 _SCRIPTS = ("dom.js", "step.js", "layout.js", "graph.js", "tree.js", "findings.js", "page.js")
 _MOST_WITHOUT_SCRIPT = 50
 """Findings up to which the terminal's table is in the page too, for readers without scripts."""
 
 
-def render_page(reports: Sequence[Report]) -> str:
-    """All reports as one self-contained HTML document."""
+def render_page(reports: Sequence[Report], unseen: Sequence[Unseen] = (), stale: Sequence[StaleWaiver] = ()) -> str:
+    """All reports as one self-contained HTML document, with what was not looked at and the stale waivers."""
     title = ", ".join(report.target for report in reports) or "nothing scanned"
     script = _asset(*_SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
-    data = json_in_script({"opscan": __version__, "reports": [page_data(report) for report in reports]})
-    plain = "\n\n\n".join(_plain(report) for report in reports)
+    beside = [["not looked at" if each.wanted else "skipped", f"{each.target}: {each.why}"] for each in unseen]
+    beside += [["stale waiver", f"{short_path(str(each.waiver.config))}: {each.words}"] for each in stale]
+    data = json_in_script({"reports": [page_data(report) for report in reports], "beside": beside})
+    plain = "\n\n\n".join([*map(_plain, reports), *(": ".join(each) for each in beside)])
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

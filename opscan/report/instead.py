@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from opscan.finding import Finding, Remedy
 from opscan.report.words import SAME_VALUES, short_line
+from opscan.rules.dropins import DropIn
 from opscan.rules.schema import Replacement
 
 _GRADIENT = {"bitwise": "its gradient bit for bit", "rounding": "its gradient up to rounding"}
@@ -40,7 +41,7 @@ def advice_of(finding: Finding) -> list[Advice]:
     ]
 
 
-def gives_words(remedy: Remedy) -> str:
+def gives_words(remedy: Remedy | DropIn) -> str:
     """`same values, bit for bit; its gradient up to rounding`, and what is different where anything is."""
     words = SAME_VALUES[remedy.values]
     if remedy.gradient != remedy.values:

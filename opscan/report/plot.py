@@ -11,8 +11,9 @@ except ImportError as error:
     raise ImportError("report.plot() needs matplotlib: pip install matplotlib") from error
 
 from opscan.finding import Finding
+from opscan.report.paths import short_paths
 from opscan.report.report import Report
-from opscan.report.words import ALWAYS_SHOWN, is_listed, short_paths
+from opscan.report.words import ALWAYS_SHOWN, is_listed
 
 _COLOURS = {"raises": "#c8403a", "switches": "#c98a2b", "silent": "#9b4fa5", "uninitialized": "#b8622e"}
 _MOST_FINDINGS = 30

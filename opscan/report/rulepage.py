@@ -11,7 +11,9 @@ from packaging.version import Version
 from tabulate import tabulate
 
 from opscan.environment import RELEASES, Environment
+from opscan.report.instead import gives_words
 from opscan.report.words import DEFAULT_MODE, SAME_VALUES, STRICT_MODE, WARN_ONLY
+from opscan.rules.dropins import load_dropins
 from opscan.rules.schema import DEVICES, BitsClaim, Device, History, Rule, Verdict
 
 _INDENT = "  "
@@ -54,8 +56,9 @@ def render_rule(rule: Rule, width: int = 80, observed: Sequence[str] = ()) -> st
     ]
     if rule.bits:
         parts.append("\n".join(["can the bits vary?", *_bits(rule, width)]))
-    if rule.replacements:
-        parts.append("\n".join(["what to write instead", *_replacements(rule, width)]))
+    instead = [*_drop_ins(rule, width), *_replacements(rule, width)]
+    if instead:
+        parts.append("\n".join(["what to write instead", *instead]))
     evidence = [
         line
         for kind, found in groupby(rule.evidence, key=lambda each: each.kind)
@@ -111,6 +114,7 @@ def rule_document(rule: Rule) -> dict[str, Any]:
         "replacements": [
             {"name": each.name, "same_values": each.same_values, "how": each.how} for each in rule.replacements
         ],
+        "dropins": [f"opscan.replacements.{each.name}" for each in load_dropins().answering(rule.id)],
         "evidence": [{"kind": each.kind, "ref": each.ref} for each in rule.evidence],
         "file": rule.source,
     }
@@ -175,6 +179,18 @@ def _claim_reach(claim: BitsClaim) -> str:
     if claim.devices != DEVICES:
         words.append("/".join(claim.devices))
     return f" {', '.join(words)}" if words else ""
+
+
+def _drop_ins(rule: Rule, width: int) -> Iterator[str]:
+    """The importable replacements, those that give the same in one line; or why there are none."""
+    known = load_dropins()
+    groups: dict[str, list[str]] = {}
+    for each in known.answering(rule.id):
+        groups.setdefault(gives_words(each), []).append(each.name)
+    for gives, names in groups.items():
+        yield from _hanging(f"opscan.replacements: {', '.join(names)} ({gives})", width)
+    if rule.id in known.without:
+        yield from _hanging(f"no drop-in: {known.without[rule.id]}", width)
 
 
 def _replacements(rule: Rule, width: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, get_args
 from weakref import WeakKeyDictionary
@@ -14,6 +14,7 @@ from opscan.environment import Strictness
 from opscan.finding import Finding, Place
 from opscan.remedies.choose import Choice, choose
 from opscan.report.report import Report, fails_in
+from opscan.rules.dropins import load_dropins
 from opscan.rules.load import Ruleset
 from opscan.rules.schema import SameValues
 from opscan.scan import check
@@ -67,6 +68,15 @@ class Changes:
         order = get_args(SameValues)
         same = max((choice.dropin.same_values for choice in dropins.values()), key=order.index)
         self.done += (Change(path, was.__name__, tuple(sorted(dropins)), not called, same),)
+
+    def take_back(self, useless: Set[tuple[str, str]]) -> None:
+        """Undo what was done to modules for nothing: each by its path and a drop-in that is not reached from there."""
+        for at in range(len(self.done) - 1, -1, -1):
+            change = self.done[at]
+            if any((change.module, name) in useless for name in change.dropins):
+                module, cls = self._classes.pop(at)
+                module.__class__ = cls
+                self.done = (*self.done[:at], *self.done[at + 1 :])
 
     def undo(self) -> None:
         """Give every module the class it had; parameters stay as they are."""
@@ -132,17 +142,29 @@ def make_deterministic(
         changes.put(path, modules[path], choices)
     if wanted:
         report = look()
+        changes.take_back(
+            {(place.module, name) for finding, place in _failing(report) for name in _name(finding, place)}
+        )
     left = {
         (finding.rule, why): (finding, why)
         for finding, place in _failing(report)
-        if (why := _obstacle(choose(finding.rule, place), place, modules, allow_different_values) or NO_EFFECT)
+        if (why := _why_left(finding, place, modules, allow_different_values))
     }
     changes.left = tuple(left.values())
     return model
 
 
-NO_DROPIN = "no drop-in answers it"
-NO_EFFECT = "the drop-in is not reached there"
+def _why_left(finding: Finding, place: Place, modules: Mapping[str, nn.Module], any_values: bool) -> str:
+    choice = choose(finding.rule, place)
+    if choice is None:
+        return load_dropins().without.get(finding.rule, "no drop-in stands for what is called there")
+    outside = f"it is not called in a forward of the model: write replacements.{choice.dropin.name} there"
+    return _obstacle(choice, place, modules, any_values) or outside
+
+
+def _name(finding: Finding, place: Place) -> tuple[str, ...]:
+    choice = choose(finding.rule, place)
+    return () if choice is None else (choice.dropin.name,)
 
 
 def _failing(report: Report) -> Iterator[tuple[Finding, Place]]:
@@ -151,12 +173,10 @@ def _failing(report: Report) -> Iterator[tuple[Finding, Place]]:
             yield from ((finding, place) for place in finding.places)
 
 
-def _obstacle(choice: Choice | None, place: Place, modules: Mapping[str, nn.Module], any_values: bool) -> str:
+def _obstacle(choice: Choice, place: Place, modules: Mapping[str, nn.Module], any_values: bool) -> str:
     """Why a drop-in is not put at a place; "" if it is."""
-    if choice is None:
-        return NO_DROPIN
     if place.module not in modules:
-        return f"it is outside the model: write replacements.{choice.dropin.name} there"
+        return f"it is not in the model: write replacements.{choice.dropin.name} there"
     if choice.dropin.same_values == "different" and not any_values:
         return f"{choice.dropin.name} gives other values: {choice.dropin.differs} (allow_different_values=True)"
     return ""

@@ -12,22 +12,42 @@ from pathlib import Path
 import pytest
 
 from opscan.finding import Line, ScanCost, Spread
+from opscan.report.brief import render_brief, render_line
 from opscan.report.document import render_json
+from opscan.report.github import render_github
 from opscan.report.html import render_html
 from opscan.report.html_data import page_data
 from opscan.report.html_page import render_page
 from opscan.report.html_safe import json_in_script, visible
+from opscan.report.junit import render_junit
+from opscan.report.markdown import render_markdown
+from opscan.report.paint import Paint
+from opscan.report.paths import short_paths
 from opscan.report.reaches import reach_words
 from opscan.report.report import Report
-from opscan.report.words import cost_words, short_paths
-from tests.report.sample import CLEAN, FULL
+from opscan.report.rows import render_csv
+from opscan.report.sarif import render_sarif
+from opscan.report.table import render_table
+from opscan.report.words import cost_words
+from tests.report.sample import CLEAN, FULL, OUTCOME, ROOT
 
+VERSION = re.compile(r'"opscan": "[^"]*"')
 GOLDEN = Path(__file__).with_name("golden")
 RENDERINGS = {
     "full.txt": lambda: FULL.to_text(),
     "full_all.txt": lambda: FULL.to_text(width=100, show=("config", "unknown", "harmless")),
     "clean.txt": lambda: CLEAN.to_text(),
-    "full.json": lambda: re.sub(r'"opscan": "[^"]*"', '"opscan": "VERSION"', render_json([FULL, CLEAN])),
+    "full.json": lambda: VERSION.sub('"opscan": "VERSION"', render_json([FULL, CLEAN])),
+    "full_colour.txt": lambda: render_table(FULL, paint=Paint(True), quoted=1),
+    "brief.txt": lambda: render_brief(FULL, width=80) + "\n" + render_line(FULL),
+    "outcome.json": lambda: VERSION.sub('"opscan": "VERSION"', render_json([CLEAN], OUTCOME.unseen, OUTCOME.stale)),
+    "outcome.sarif": lambda: re.sub(
+        r'"semanticVersion": "[^"]*"', '"semanticVersion": "VERSION"', render_sarif(OUTCOME, ROOT)
+    ),
+    "outcome.github.txt": lambda: render_github(OUTCOME, ROOT),
+    "outcome.junit.xml": lambda: render_junit(OUTCOME),
+    "outcome.md": lambda: render_markdown(OUTCOME),
+    "outcome.csv": lambda: render_csv(OUTCOME, ROOT),
     "full.html": lambda: render_html(FULL),
     "full_page.json": lambda: json.dumps(page_data(FULL), indent=1, ensure_ascii=False),
 }
@@ -50,19 +70,19 @@ def test_only_code_may_be_wider_than_the_terminal(width: int) -> None:
 
 def test_a_prompt_shows_a_report_in_one_line() -> None:
     assert repr(CLEAN) == "<opscan report on net.model:Clean (cuda, torch 2.13.0): nothing found>"
-    assert repr(FULL).endswith("16 raises, 4 switches, 1 config, 2 unknown>")
+    assert repr(FULL).endswith("16 raises, 4 switches, 4 silent, 1 config, 2 unknown>")
 
 
 def test_the_document_has_the_keys_it_promises() -> None:
     document = json.loads(FULL.to_json())
-    assert list(document) == ["schema", "opscan", "reports"]
+    assert list(document) == ["schema", "opscan", "reports", "not_looked_at", "stale_waivers"]
     (report,) = document["reports"]
     assert list(report) == ["target", "environment", "assumptions", "ops", "unknown", "run", "cost", "findings"]
     assert report["ops"] == {"forward": 40, "backward": 60}
     assert list(report["findings"][0]) == [
         "rule", "verdict", "op", "phase", "count", "modules", "module_type", "constructed", "called", "default",
         "strict", "warn_only", "bits", "bits_why", "alert", "newer_torch", "predicted", "observed", "replay",
-        "reaches", "message", "replacements", "remedies",
+        "reaches", "message", "replacements", "remedies", "waived", "known", "places",
     ]  # fmt: skip
     assert report["findings"][0]["count"] == 15
     assert report["findings"][0]["observed"] is None

@@ -74,7 +74,7 @@ class Findings {
     const place = `${at}${finding.modules.length > 1 ? ` and ${finding.modules.length - 1} more` : ""}`;
     const card = el("details", { class: `finding ${finding.verdict}`, id: `finding-${index}` },
       el("summary", {},
-        el("span", {}, badge(finding.verdict)),
+        el("span", {}, badge(finding.verdict), finding.accepted === null ? null : el("span", { class: "accepted" }, text(finding.accepted).split(":")[0])),
         el("span", { class: "op" }, text(finding.op).replace(/([._])/g, "$1\u200b"), el("span", { class: "muted" }, `  ${finding.phase}${finding.count > 1 ? `, ${finding.count.toLocaleString("en")} times` : ""}`)),
         el("span", { class: "at", title: place }, place, first && first[1] >= 0 ? `  ${this.lineAt(first[1])}` : ""),
         this.share(finding)));
@@ -96,7 +96,7 @@ class Findings {
     const history = this.data.rules[finding.rule];
     return el("div", { class: "body" },
       el("div", {}, el("h3", {}, "Where"), this.places(finding), this.sources(finding)),
-      el("div", {}, el("h3", {}, "What happens"), el("dl", { class: "modes" }, modes), el("p", {}, text(finding.why)), this.reach(finding, index), this.instead(finding)),
+      el("div", {}, el("h3", {}, "What happens"), el("dl", { class: "modes" }, modes), finding.accepted === null ? null : el("p", {}, text(finding.accepted)), el("p", {}, text(finding.why)), this.reach(finding, index), this.instead(finding)),
       history ? el("div", { class: "wide" }, el("h3", {}, `${finding.rule} by torch release`), track(history, this.data)) : null);
   }
 

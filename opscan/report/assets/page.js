@@ -75,7 +75,11 @@ function themes() {
   });
 }
 
-const { reports } = JSON.parse(byId("data").textContent);
+const { reports, beside } = JSON.parse(byId("data").textContent);
+if (beside.length) {
+  const notes = beside.flatMap(([label, words]) => [el("dt", {}, label), el("dd", {}, words)]);
+  byId("top").prepend(el("section", { "aria-label": "Beside the reports" }, el("dl", { class: "notes" }, notes)));
+}
 themes();
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || ["INPUT", "SELECT", "TEXTAREA"].includes(document.activeElement.tagName)) return;
@@ -89,3 +93,4 @@ if (reports.length > 1) {
   which.addEventListener("change", () => shown(reports[Number(which.value)]));
 }
 if (reports.length) shown(reports[0]);
+else document.documentElement.setAttribute("data-ready", "0");
