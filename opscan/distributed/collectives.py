@@ -1,0 +1,219 @@
+"""Collectives as a trace sees them: what they are called with, and what they answer where nobody is sent anything.
+
+A trace runs the step of one rank, and the other ranks are not there. A collective on meta has nothing to send; one on
+known values (Note [Known and unknown values]) answers as if every rank had the same: what is gathered is copies of what
+this rank gives, and a sum stays what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import fx
+
+_NAMESPACES = frozenset({"c10d", "_c10d_functional", "_c10d_functional_autograd", "c10d_functional"})
+_NO_MESSAGE = ("wait_tensor", "_wrap_tensor_autograd", "barrier", "monitored_barrier_")
+_SIZE_OF_GATHERED = 2  # all_gather_into_tensor(input, group_size, group_name)
+_gathering = ("allgather", "_allgather_base", "gather")
+
+
+class Collective(NamedTuple):
+    """One collective of a step, as this rank calls it: `number` in the order they are called, from 0.
+
+    `group` is the process group's name and `size` its ranks; `reduces` says how values are combined ("sum", "avg",
+    "max", ...), "" where nothing is. `dtype` and `numel` are those of all that this rank puts in, `tensors` of them.
+    """
+
+    number: int
+    op: str
+    group: str
+    size: int
+    reduces: str
+    dtype: torch.dtype | None
+    numel: int
+    tensors: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that this rank puts in."""
+        return self.numel * self.dtype.itemsize if self.dtype is not None else 0
+
+
+def is_collective(func: Any) -> bool:
+    """Whether the op is one of torch.distributed's."""
+    return getattr(func, "namespace", "") in _NAMESPACES
+
+
+def described(func: Any, args: tuple[Any, ...], number: int) -> Collective | None:
+    """What a call of a collective is; None for one that sends nothing (it waits for another)."""
+    name = func._schema.name.partition("::")[2]
+    if name in _NO_MESSAGE:
+        return None
+    given = dict(zip((each.name for each in func._schema.arguments), args, strict=False))
+    group, size = _group_of(given)
+    tensors = list(_tensors(_put_in(name, given)))
+    return Collective(
+        number,
+        str(func),
+        group,
+        size,
+        _reduction_of(given),
+        tensors[0].dtype if tensors else None,
+        sum(each.numel() for each in tensors),
+        len(tensors),
+    )
+
+
+def readable(value: Any) -> Any:
+    """An argument as a graph keeps it: groups by their names, reductions in words; other objects of C++ as None."""
+    if not isinstance(value, torch.ScriptObject):
+        return value
+    group = _unboxed_group(value)
+    return group.group_name if group is not None else _word(value)
+
+
+def answer(func: Any, args: tuple[Any, ...], alive: list[Any]) -> Any:
+    """What an op of the c10d namespace returns, and does to known values, where there is nobody to talk to.
+
+    Its Work is put into `alive`: without its Python part, C++ would wait for it forever.
+    """
+    name = func._schema.name.partition("::")[2]
+    with torch._C._DisableTorchDispatch(), torch.no_grad():
+        if name.startswith(_gathering):
+            _copy_to_all(args[0], args[1])
+        elif name in ("alltoall_base_", "_reduce_scatter_base_", "scatter_", "alltoall_", "reduce_scatter_"):
+            _fill_alike(args[0], args[1])
+    results = func._schema.returns
+    if not results:
+        return None
+    work = _work_class()(args[0] if isinstance(args[0], list) else [args[0]])
+    alive.append(work)
+    return work.boxed() if len(results) == 1 else (args[0], work.boxed())
+
+
+def collectives_of(graph: fx.Graph) -> list[Collective]:
+    """The collectives of a graph in the order they were called."""
+    return [node.meta["collective"] for node in graph.nodes if node.meta.get("collective") is not None]
+
+
+_classes: list[Any] = []
+
+
+def _work_class() -> Any:
+    """The Work of a collective that is over; its future holds the tensors, which a DDP reducer reads.
+
+    Made when it is first needed: a torch without torch.distributed has no such class.
+    """
+    if not _classes:
+        from torch._C._distributed_c10d import Work
+
+        class Done(Work):
+            def __init__(self, tensors: list[torch.Tensor]) -> None:
+                super().__init__()
+                self._future: torch.futures.Future[Any] = torch.futures.Future()
+                self._future.set_result(tensors)
+
+            def wait(self, timeout: Any = None) -> bool:
+                return True
+
+            def get_future(self) -> torch.futures.Future[Any]:
+                return self._future
+
+            def is_completed(self) -> bool:
+                return True
+
+            def is_success(self) -> bool:
+                return True
+
+            def result(self) -> Any:
+                return self._future.value()
+
+        _classes.append(Done)
+    return _classes[0]
+
+
+# -- arguments
+
+
+def _group_of(given: dict[str, Any]) -> tuple[str, int]:
+    """The name of the process group and how many ranks it has; 0 where nobody knows it."""
+    group = given.get("process_group")
+    if isinstance(group, torch.ScriptObject):
+        found = _unboxed_group(group)
+        return (found.group_name, found.size()) if found is not None else ("", 0)
+    name = str(given.get("group_name", given.get("tag", "")))
+    size = given.get("group_size")
+    if isinstance(size, int):
+        return name, size
+    try:
+        return name, torch._C._distributed_c10d._resolve_process_group(name).size()
+    except (RuntimeError, ValueError, AttributeError):
+        return name, 0
+
+
+def _unboxed_group(value: torch.ScriptObject) -> Any:
+    from torch.distributed import ProcessGroup
+
+    try:
+        return ProcessGroup.unbox(value)
+    except RuntimeError:
+        return None
+
+
+def _reduction_of(given: dict[str, Any]) -> str:
+    found = given.get("reduce_op")
+    return _word(found) if isinstance(found, torch.ScriptObject) else str(found or "").lower()
+
+
+def _word(value: torch.ScriptObject) -> str:
+    """A boxed ReduceOp in words; "sum" where torch cannot unbox it (to 2.14), the reduction that hides least."""
+    from torch.distributed import ReduceOp
+
+    unbox: Any = getattr(ReduceOp, "unbox", None)
+    if unbox is None:
+        return "sum"
+    try:
+        return str(unbox(value).op).rpartition(".")[2].lower()
+    except RuntimeError:
+        return ""
+
+
+def _put_in(name: str, given: dict[str, Any]) -> Any:
+    """The tensors that this rank hands in."""
+    for key in ("input_tensors", "input_tensor", "input", "inputs", "tensors", "tensor"):
+        if key in given:
+            return given[key]
+    return next(iter(given.values()), None)
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _tensors(each)
+
+
+# -- known values
+
+
+def _copy_to_all(outputs: Any, inputs: Any) -> None:
+    """Every rank gives what this one does."""
+    given = [each for each in _tensors(inputs) if not each.is_meta]
+    for output in _tensors(outputs):
+        if given and not output.is_meta:
+            source = given[0].reshape(-1)
+            flat = output.view(-1)
+            for start in range(0, flat.numel(), max(source.numel(), 1)):
+                part = flat[start : start + source.numel()]
+                part.copy_(source[: part.numel()])
+
+
+def _fill_alike(outputs: Any, inputs: Any) -> None:
+    """Every rank sends what this one would: as much of it as fits."""
+    given = [each for each in _tensors(inputs) if not each.is_meta]
+    for output, source in zip([each for each in _tensors(outputs) if not each.is_meta], given, strict=False):
+        count = min(output.numel(), source.numel())
+        output.view(-1)[:count].copy_(source.reshape(-1)[:count])

@@ -1,0 +1,201 @@
+"""A world of many ranks in one process: torch's fake process group, and what code asks of the machine around it.
+
+# Note [A world without a network]
+torch.testing._internal.distributed.fake_pg registers the backend "fake", whose collectives send nothing (torch 2.6 to
+2.15). While a world is open every process group is one of these, whatever backend, store or address is asked for:
+`init_process_group` gets a store that stores nothing instead of a rendezvous, and this process is rank 0 of as many as
+the user said. The variables that torchrun sets are set. A device mesh on "cuda" is one on "cpu": on a machine without
+a GPU no other can be made, and the tensors of a trace are on meta in any case. Two checks are left out that would ask
+other ranks or refuse meta tensors: that parameters have equal shapes on all ranks (DDP), that none is on meta (FSDP2).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from opscan.errors import EnvironmentSpecError
+from opscan.trace.replaced import replaced
+
+_PER_NODE = 8
+"""How many ranks torchrun would start per machine, for LOCAL_WORLD_SIZE: the GPUs of an HGX or DGX board."""
+
+_ACCELERATORS = ("cuda", "xpu", "hpu", "mps", "privateuseone")
+
+
+@contextmanager
+def world(size: int) -> Iterator[None]:
+    """While active, code that sets up torch.distributed finds itself rank 0 of `size` ranks; nothing is sent.
+
+    Process groups, environment variables, device meshes and DTensor's caches are afterwards what they were. Raises
+    EnvironmentSpecError for a size below 1, without torch.distributed, and where a process group is there already.
+    """
+    _check(size)
+    with ExitStack() as stack:
+        stack.enter_context(_unchanged_around())
+        os.environ.update(_variables(size))
+        stack.enter_context(_replaced_where_loaded(size))
+        yield
+
+
+def is_open() -> bool:
+    """Whether a world is open, so that wrappers of torch.distributed are traced as they are."""
+    return bool(_open)
+
+
+_open: list[int] = []
+
+
+def _check(size: int) -> None:
+    hint = "Give the number of processes of the run, as in --world-size 8."
+    if size < 1:
+        raise EnvironmentSpecError(f"a world has at least one rank, not {size}", "--world-size", hint)
+    if not torch.distributed.is_available():
+        raise EnvironmentSpecError("this torch has no torch.distributed", "--world-size", "Install one that has.")
+    if torch.distributed.is_initialized():
+        hint = "Leave --world-size out: the group that is there counts; or call destroy_process_group() before."
+        raise EnvironmentSpecError("a process group is there already", "--world-size", hint)
+
+
+def _variables(size: int) -> dict[str, str]:
+    """What torchrun sets for rank 0. Source: torch/distributed/elastic/agent/server/local_elastic_agent.py."""
+    local = min(size, _PER_NODE)
+    return {
+        "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(local), "GROUP_RANK": "0",
+        "GROUP_WORLD_SIZE": str(-(-size // local)), "ROLE_RANK": "0", "ROLE_WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "opscan",
+    }  # fmt: skip
+
+
+@contextmanager
+def _replaced_where_loaded(size: int) -> Iterator[None]:
+    """The doors to the network and to devices, in the modules that hold them."""
+    c10d = import_module("torch.distributed.distributed_c10d")
+    meshes = import_module("torch.distributed.device_mesh")
+    parallel = import_module("torch.nn.parallel.distributed")
+    sharding = import_module("torch.distributed.fsdp._fully_shard._fsdp_param_group")
+    import_module("torch.testing._internal.distributed.fake_pg")  # registers the backend
+    initialise = _initialise(c10d.init_process_group)
+    places: list[tuple[Any, str, Any]] = [
+        (c10d, "init_process_group", initialise),
+        (torch.distributed, "init_process_group", initialise),
+        (c10d, "rendezvous", lambda *args, **kwargs: iter([(_store(), 0, size)])),
+        (c10d, "_new_process_group_helper", _faked(c10d._new_process_group_helper, size)),
+        (meshes.DeviceMesh, "__init__", _on_cpu(meshes.DeviceMesh.__init__)),
+        (parallel, "_verify_param_shape_across_processes", lambda *args, **kwargs: None),
+        (sharding.FSDPParamGroup, "_validate_no_meta_params", lambda self: None),
+    ]
+    if hasattr(meshes, "init_process_group"):
+        places.append((meshes, "init_process_group", initialise))
+    if not torch.cuda.is_available():
+        places += [
+            (torch.cuda, "set_device", lambda device: None),
+            (torch.cuda, "current_device", lambda: 0),
+            (torch.cuda, "device_count", lambda: min(size, _PER_NODE)),
+            (torch.cuda, "synchronize", lambda device=None: None),
+        ]
+    _open.append(size)
+    try:
+        with replaced(places):
+            yield
+    finally:
+        _open.pop()
+
+
+def _store() -> Any:
+    return import_module("torch.testing._internal.distributed.fake_pg").FakeStore()
+
+
+def _initialise(original: Callable[..., None]) -> Callable[..., None]:
+    """init_process_group without the device it is bound to, which this machine may lack, and its own waiting."""
+
+    @wraps(original)
+    def initialise(*args: Any, **kwargs: Any) -> None:
+        kwargs.pop("device_id", None)
+        return original(*args, **kwargs)
+
+    return initialise
+
+
+def _faked(original: Callable[..., Any], size: int) -> Callable[..., Any]:
+    """_new_process_group_helper with the fake backend, and for the default group with the world's size."""
+
+    @wraps(original)
+    def make(
+        group_size: int, group_rank: int, ranks: list[int], backend: Any, store: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        if not ranks:
+            group_size, group_rank = size, 0
+        kwargs = {name: value for name, value in kwargs.items() if name not in ("backend_options", "device_id")}
+        return original(group_size, group_rank, ranks, "fake", store, *args[:1], **kwargs)
+
+    return make
+
+
+def _on_cpu(original: Callable[..., None]) -> Callable[..., None]:
+    @wraps(original)
+    def initialise(self: Any, device_type: str, *args: Any, **kwargs: Any) -> None:
+        kind = str(device_type).partition(":")[0]
+        return original(self, "cpu" if kind in _ACCELERATORS else device_type, *args, **kwargs)
+
+    return initialise
+
+
+# -- what was
+
+
+@contextmanager
+def _unchanged_around() -> Iterator[None]:
+    """Restore what setting up torch.distributed leaves behind in the process."""
+    variables, hook = dict(os.environ), sys.excepthook
+    meshes = vars(import_module("torch.distributed.device_mesh")._mesh_resources)
+    held = {name: value.copy() for name, value in meshes.items() if isinstance(value, dict | list)}
+    sharded = _states()
+    known = list(sharded)
+    try:
+        yield
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        os.environ.clear()
+        os.environ.update(variables)
+        sys.excepthook = hook
+        for name, value in held.items():
+            kept = meshes[name]
+            kept.clear()
+            (kept.update if isinstance(kept, dict) else kept.extend)(value)
+        for module in [each for each in list(sharded) if not any(each is one for one in known)]:
+            del sharded[module]
+        _forget_shardings()
+
+
+def _states() -> Any:
+    """The table of modules that fully_shard and replicate have put a state beside."""
+    return import_module("torch.distributed._composable_state")._module_state_mapping
+
+
+def _forget_shardings() -> None:
+    """Empty what DTensor remembers of sharding ops: it holds meshes of the world."""
+    dispatching: Any = sys.modules.get("torch.distributed.tensor._dispatch")
+    if dispatching is None:
+        return
+    propagator = sys.modules["torch.distributed.tensor"].DTensor._op_dispatcher.sharding_propagator
+    for name in ("propagate_op_sharding", "_propagate_tensor_meta_cached", "_propagate_tensor_meta"):
+        found = getattr(propagator, name, None)
+        clear = getattr(getattr(found, "cache", found), "cache_clear", None)
+        if clear is not None:
+            clear()
+    debugging = import_module("torch.distributed.tensor.debug")
+    clear = getattr(debugging, "_clear_fast_path_sharding_prop_cache", None)
+    if clear is not None:
+        clear()
+    random: Any = sys.modules.get("torch.distributed.tensor._random")
+    if random is not None:
+        random._rng_tracker = None
