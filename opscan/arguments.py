@@ -74,6 +74,15 @@ class Arguments(Mapping[str, Any]):
         for position, argument in enumerate(self._schema):
             if argument.name == name:
                 return self._value(position, argument)
+        collective = self._node.meta.get("collective")
+        if name == "group_size" and collective is not None and collective.size:
+            return collective.size
+        if name == "reduces" and collective is not None:
+            return collective.reduces
+        if name == "dtype_sent" and collective is not None:
+            return str(collective.dtype).removeprefix("torch.")
+        if name == "bytes_sent" and collective is not None:
+            return collective.size_bytes
         raise KeyError(name)
 
     def _value(self, position: int, argument: Any) -> Any:

@@ -7,16 +7,18 @@ this rank gives, and a sum stays what it was.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import fx
 
-_NAMESPACES = frozenset({"c10d", "_c10d_functional", "_c10d_functional_autograd", "c10d_functional"})
+from opscan.trace.replaced import replaced
+
 _NO_MESSAGE = ("wait_tensor", "_wrap_tensor_autograd", "barrier", "monitored_barrier_")
-_SIZE_OF_GATHERED = 2  # all_gather_into_tensor(input, group_size, group_name)
-_gathering = ("allgather", "_allgather_base", "gather")
+_GATHERING = ("allgather", "_allgather_base", "gather")
 
 
 class Collective(NamedTuple):
@@ -41,11 +43,6 @@ class Collective(NamedTuple):
         return self.numel * self.dtype.itemsize if self.dtype is not None else 0
 
 
-def is_collective(func: Any) -> bool:
-    """Whether the op is one of torch.distributed's."""
-    return getattr(func, "namespace", "") in _NAMESPACES
-
-
 def described(func: Any, args: tuple[Any, ...], number: int) -> Collective | None:
     """What a call of a collective is; None for one that sends nothing (it waits for another)."""
     name = func._schema.name.partition("::")[2]
@@ -53,17 +50,10 @@ def described(func: Any, args: tuple[Any, ...], number: int) -> Collective | Non
         return None
     given = dict(zip((each.name for each in func._schema.arguments), args, strict=False))
     group, size = _group_of(given)
-    tensors = list(_tensors(_put_in(name, given)))
-    return Collective(
-        number,
-        str(func),
-        group,
-        size,
-        _reduction_of(given),
-        tensors[0].dtype if tensors else None,
-        sum(each.numel() for each in tensors),
-        len(tensors),
-    )
+    tensors = list(_tensors(_put_in(given)))
+    dtype = tensors[0].dtype if tensors else None
+    numel = sum(each.numel() for each in tensors)
+    return Collective(number, str(func), group, size, _reduction_of(given), dtype, numel, len(tensors))
 
 
 def readable(value: Any) -> Any:
@@ -81,7 +71,7 @@ def answer(func: Any, args: tuple[Any, ...], alive: list[Any]) -> Any:
     """
     name = func._schema.name.partition("::")[2]
     with torch._C._DisableTorchDispatch(), torch.no_grad():
-        if name.startswith(_gathering):
+        if name.startswith(_GATHERING):
             _copy_to_all(args[0], args[1])
         elif name in ("alltoall_base_", "_reduce_scatter_base_", "scatter_", "alltoall_", "reduce_scatter_"):
             _fill_alike(args[0], args[1])
@@ -90,6 +80,7 @@ def answer(func: Any, args: tuple[Any, ...], alive: list[Any]) -> Any:
         return None
     work = _work_class()(args[0] if isinstance(args[0], list) else [args[0]])
     alive.append(work)
+    _asked.clear()
     return work.boxed() if len(results) == 1 else (args[0], work.boxed())
 
 
@@ -167,20 +158,43 @@ def _reduction_of(given: dict[str, Any]) -> str:
     return _word(found) if isinstance(found, torch.ScriptObject) else str(found or "").lower()
 
 
+# Note [Reductions in words]
+# A ReduceOp comes to a dispatch mode in a box that Python cannot open before torch 2.15 (there is no ReduceOp.unbox).
+# The functions of torch.distributed put it into an options object right before they call the collective, so while a
+# trace runs that object is remembered until the call. DDP's reducer, in C++, makes none: it sums.
+
+
+@contextmanager
+def reductions_noted() -> Iterator[None]:
+    """While active, the options that functions of torch.distributed make are remembered for the next collective."""
+    c10d: Any = sys.modules.get("torch.distributed.distributed_c10d")
+    names = [name for name in _OPTIONS if hasattr(c10d, name)]
+    with replaced([(c10d, name, _noting(getattr(c10d, name))) for name in names]):
+        yield
+    _asked.clear()
+
+
+_OPTIONS = ("AllreduceOptions", "AllreduceCoalescedOptions", "ReduceOptions", "ReduceScatterOptions")
+_asked: list[Any] = []
+
+
+def _noting(kind: Any) -> Any:
+    def make() -> Any:
+        options = kind()
+        _asked[:] = [options]
+        return options
+
+    return make
+
+
 def _word(value: torch.ScriptObject) -> str:
-    """A boxed ReduceOp in words; "sum" where torch cannot unbox it (to 2.14), the reduction that hides least."""
-    from torch.distributed import ReduceOp
-
-    unbox: Any = getattr(ReduceOp, "unbox", None)
-    if unbox is None:
-        return "sum"
-    try:
-        return str(unbox(value).op).rpartition(".")[2].lower()
-    except RuntimeError:
+    """A boxed ReduceOp in words, see Note [Reductions in words]; "sum", which hides least, where nothing says it."""
+    if "ReduceOp" not in str(value._type()):  # type: ignore[attr-defined]  # no stub
         return ""
+    return str(_asked[0].reduceOp.op).rpartition(".")[2].lower() if _asked else "sum"
 
 
-def _put_in(name: str, given: dict[str, Any]) -> Any:
+def _put_in(given: dict[str, Any]) -> Any:
     """The tensors that this rank hands in."""
     for key in ("input_tensors", "input_tensor", "input", "inputs", "tensors", "tensor"):
         if key in given:

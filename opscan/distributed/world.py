@@ -21,12 +21,15 @@ from typing import Any
 
 import torch
 
+from opscan.distributed.streams import DeviceHandle
 from opscan.errors import EnvironmentSpecError
+from opscan.trace.hygiene import states_unchanged
 from opscan.trace.replaced import replaced
 
 _PER_NODE = 8
 """How many ranks torchrun would start per machine, for LOCAL_WORLD_SIZE: the GPUs of an HGX or DGX board."""
 
+_OF_FSDP2 = ("param_group", "init", "state", "collectives")
 _ACCELERATORS = ("cuda", "xpu", "hpu", "mps", "privateuseone")
 
 
@@ -80,7 +83,8 @@ def _replaced_where_loaded(size: int) -> Iterator[None]:
     c10d = import_module("torch.distributed.distributed_c10d")
     meshes = import_module("torch.distributed.device_mesh")
     parallel = import_module("torch.nn.parallel.distributed")
-    sharding = import_module("torch.distributed.fsdp._fully_shard._fsdp_param_group")
+    sharding = [import_module(f"torch.distributed.fsdp._fully_shard._fsdp_{name}") for name in _OF_FSDP2]
+    handle = DeviceHandle()
     import_module("torch.testing._internal.distributed.fake_pg")  # registers the backend
     initialise = _initialise(c10d.init_process_group)
     places: list[tuple[Any, str, Any]] = [
@@ -90,7 +94,8 @@ def _replaced_where_loaded(size: int) -> Iterator[None]:
         (c10d, "_new_process_group_helper", _faked(c10d._new_process_group_helper, size)),
         (meshes.DeviceMesh, "__init__", _on_cpu(meshes.DeviceMesh.__init__)),
         (parallel, "_verify_param_shape_across_processes", lambda *args, **kwargs: None),
-        (sharding.FSDPParamGroup, "_validate_no_meta_params", lambda self: None),
+        (sharding[0].FSDPParamGroup, "_validate_no_meta_params", lambda self: None),
+        *((each, "_get_device_handle", lambda device_type="cuda": handle) for each in sharding),
     ]
     if hasattr(meshes, "init_process_group"):
         places.append((meshes, "init_process_group", initialise))
@@ -114,12 +119,16 @@ def _store() -> Any:
 
 
 def _initialise(original: Callable[..., None]) -> Callable[..., None]:
-    """init_process_group without the device it is bound to, which this machine may lack, and its own waiting."""
+    """init_process_group without the device it is bound to, which this machine may lack.
+
+    A step is run several times, and may set up its group in each.
+    """
 
     @wraps(original)
     def initialise(*args: Any, **kwargs: Any) -> None:
         kwargs.pop("device_id", None)
-        return original(*args, **kwargs)
+        if not torch.distributed.is_initialized():
+            original(*args, **kwargs)
 
     return initialise
 
@@ -157,10 +166,9 @@ def _unchanged_around() -> Iterator[None]:
     variables, hook = dict(os.environ), sys.excepthook
     meshes = vars(import_module("torch.distributed.device_mesh")._mesh_resources)
     held = {name: value.copy() for name, value in meshes.items() if isinstance(value, dict | list)}
-    sharded = _states()
-    known = list(sharded)
     try:
-        yield
+        with states_unchanged():
+            yield
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
@@ -171,14 +179,7 @@ def _unchanged_around() -> Iterator[None]:
             kept = meshes[name]
             kept.clear()
             (kept.update if isinstance(kept, dict) else kept.extend)(value)
-        for module in [each for each in list(sharded) if not any(each is one for one in known)]:
-            del sharded[module]
         _forget_shardings()
-
-
-def _states() -> Any:
-    """The table of modules that fully_shard and replicate have put a state beside."""
-    return import_module("torch.distributed._composable_state")._module_state_mapping
 
 
 def _forget_shardings() -> None:
