@@ -98,6 +98,7 @@ class Finding:
     the result can differ from run to run at all, with the reason in `bits_why`. `alert` is the literal that PyTorch
     prints in its RuntimeError, when strict mode raises. `newer_torch` is the release that solves it, if one does.
     `replacements` are what may be written instead, in words; `remedies` are importable, each with the line it is for.
+    `ranks` are the ranks of a run of several processes that have it; None: all of them, or there is only one process.
     `predicted` is the verdict the rules give, None where none does; `observed` and `replay` are what a real device was
     seen to do, None where none was asked.
     """
@@ -122,6 +123,7 @@ class Finding:
     observed: Observed | None = None
     replay: Replay | None = None
     remedies: tuple[Remedy, ...] = ()
+    ranks: tuple[int, ...] | None = None
 
     @property
     def count(self) -> int:

@@ -34,12 +34,15 @@ _ACCELERATORS = ("cuda", "xpu", "hpu", "mps", "privateuseone")
 
 
 @contextmanager
-def world(size: int) -> Iterator[None]:
+def world(size: int | None) -> Iterator[None]:
     """While active, code that sets up torch.distributed finds itself rank 0 of `size` ranks; nothing is sent.
 
-    Process groups, environment variables, device meshes and DTensor's caches are afterwards what they were. Raises
+    With None nothing is changed. Process groups, environment variables, device meshes and DTensor's caches are afterwards what they were. Raises
     EnvironmentSpecError for a size below 1, without torch.distributed, and where a process group is there already.
     """
+    if size is None:
+        yield
+        return
     _check(size)
     with ExitStack() as stack:
         stack.enter_context(_unchanged_around())
@@ -51,6 +54,14 @@ def world(size: int) -> Iterator[None]:
 def is_open() -> bool:
     """Whether a world is open, so that wrappers of torch.distributed are traced as they are."""
     return bool(_open)
+
+
+def ranks_here() -> int | None:
+    """How many ranks the open world has, or the process group that is there; None without either."""
+    if _open:
+        return _open[-1]
+    there = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if there else None
 
 
 _open: list[int] = []

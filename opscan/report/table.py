@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from tabulate import tabulate
 
+from opscan.distributed.report import world_words
 from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.report.instead import Advice, advice_of, other_ways
@@ -42,6 +43,8 @@ def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> s
         parts.append(
             "\n".join(_wrapped("assumed" if not at else "", text, width) for at, text in enumerate(report.assumptions))
         )
+    if report.world is not None:
+        parts.append(_wrapped("world", world_words(report.world), width))
     if report.run is not None:
         parts.append(_wrapped("run", run_words(report.run, report.findings), width))
     findings = [finding for finding in report.findings if is_listed(finding, shown)]
@@ -99,6 +102,8 @@ def _details(finding: Finding, environment: Environment, width: int) -> str:
     margin = max(len(module) for module, _ in places)
     for at, (module, where) in enumerate(places):
         lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width))
+    if finding.ranks is not None:
+        lines.append(_wrapped("ranks", f"on {', '.join(map(str, finding.ranks))} alone", width))
     lines.extend(_wrapped(label, text, width) for label, text in mode_lines(finding, environment))
     lines.append(_wrapped("why", finding.message, width))
     instead = [_drop_in(advice, width) for advice in advice_of(finding)]

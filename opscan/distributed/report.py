@@ -1,0 +1,79 @@
+"""What a report says of a world of ranks: its size, the collectives of one rank, or how ranks of a real run differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from opscan.distributed.collectives import Collective, collectives_of
+from opscan.trace.graph import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Equal collectives of a step: the op, its process group and how many ranks that has, and what is sent.
+
+    `reduces` is how values are combined, "" where they are not; `bytes` are those this rank puts in, over all `count`
+    calls. `order` are the places of the calls in the order of all collectives, from 0.
+    """
+
+    op: str
+    group: str
+    size: int
+    reduces: str
+    dtype: str
+    bytes: int
+    count: int
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The ranks a step belongs to. `real`: they all ran; otherwise rank 0 was traced and nothing was sent."""
+
+    size: int
+    real: bool
+    messages: tuple[Message, ...] = ()
+
+
+def world_of(size: int, traces: Sequence[Trace], real: bool = False) -> World:
+    """What the traces of one rank's step show of its world; of several ways the one with most collectives counts."""
+    longest = max((collectives_of(trace.graph) for trace in traces), key=len, default=[])
+    return World(size, real, tuple(_messages(longest)))
+
+
+def _messages(collectives: Iterable[Collective]) -> Iterable[Message]:
+    groups: dict[tuple[str, str, int, str, str], list[Collective]] = {}
+    for each in collectives:
+        dtype = str(each.dtype).removeprefix("torch.") if each.dtype is not None else ""
+        groups.setdefault((each.op, each.group, each.size, each.reduces, dtype), []).append(each)
+    for key, same in groups.items():
+        sent = sum(each.size_bytes for each in same)
+        yield Message(*key, sent, len(same), tuple(each.number for each in same))
+
+
+def world_words(world: World) -> str:
+    """One line: how many ranks, and which collectives between them."""
+    counts = Counter[str]()
+    sent = Counter[str]()
+    for each in world.messages:
+        name = " ".join(filter(None, (_plain(each.op), each.reduces, each.dtype, f"over {each.size}")))
+        counts[name] += each.count
+        sent[name] += each.bytes
+    listed = "; ".join(f"{count} x {name}, {_size(sent[name])}" for name, count in counts.items())
+    how = "all ran" if world.real else "rank 0 traced, nothing sent"
+    return f"{world.size} ranks, {how}. Collectives: {listed or 'none'}"
+
+
+def _plain(op: str) -> str:
+    """The name of a collective without namespace and overload."""
+    return op.partition(".")[2].rpartition(".")[0].strip("_")
+
+
+def _size(count: int) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count //= 1024
+    return f"{count} GiB"
