@@ -21,16 +21,16 @@ from typing import Any
 
 import torch
 
+from opscan.distributed.late import replaced_when_loaded
 from opscan.distributed.streams import DeviceHandle
 from opscan.errors import EnvironmentSpecError
 from opscan.trace.hygiene import states_unchanged
-from opscan.trace.replaced import replaced
 
 _PER_NODE = 8
 """How many ranks torchrun would start per machine, for LOCAL_WORLD_SIZE: the GPUs of an HGX or DGX board."""
 
-_OF_FSDP2 = ("param_group", "init", "state", "collectives")
 _ACCELERATORS = ("cuda", "xpu", "hpu", "mps", "privateuseone")
+_HANDLE = DeviceHandle()
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def world(size: int | None) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(_unchanged_around())
         os.environ.update(_variables(size))
-        stack.enter_context(_replaced_where_loaded(size))
+        stack.enter_context(_replaced(size))
         yield
 
 
@@ -89,40 +89,72 @@ def _variables(size: int) -> dict[str, str]:
 
 
 @contextmanager
-def _replaced_where_loaded(size: int) -> Iterator[None]:
+def _replaced(size: int) -> Iterator[None]:
     """The doors to the network and to devices, in the modules that hold them."""
-    c10d = import_module("torch.distributed.distributed_c10d")
-    meshes = import_module("torch.distributed.device_mesh")
-    parallel = import_module("torch.nn.parallel.distributed")
-    sharding = [import_module(f"torch.distributed.fsdp._fully_shard._fsdp_{name}") for name in _OF_FSDP2]
-    handle = DeviceHandle()
     import_module("torch.testing._internal.distributed.fake_pg")  # registers the backend
-    initialise = _initialise(c10d.init_process_group)
-    places: list[tuple[Any, str, Any]] = [
-        (c10d, "init_process_group", initialise),
-        (torch.distributed, "init_process_group", initialise),
-        (c10d, "rendezvous", lambda *args, **kwargs: iter([(_store(), 0, size)])),
-        (c10d, "_new_process_group_helper", _faked(c10d._new_process_group_helper, size)),
-        (meshes.DeviceMesh, "__init__", _on_cpu(meshes.DeviceMesh.__init__)),
-        (parallel, "_verify_param_shape_across_processes", lambda *args, **kwargs: None),
-        (sharding[0].FSDPParamGroup, "_validate_no_meta_params", lambda self: None),
-        *((each, "_get_device_handle", lambda device_type="cuda": handle) for each in sharding),
-    ]
-    if hasattr(meshes, "init_process_group"):
-        places.append((meshes, "init_process_group", initialise))
+    initialise = _initialise(torch.distributed.init_process_group)
+    wanted: dict[str, dict[str, Callable[[Any], Any]]] = {
+        "torch.distributed": {"init_process_group": lambda original: initialise},
+        "torch.distributed.distributed_c10d": {
+            "init_process_group": lambda original: initialise,
+            "rendezvous": lambda original: lambda *args, **kwargs: iter([(_store(), 0, size)]),
+            "_new_process_group_helper": lambda original: _faked(original, size),
+        },
+        "torch.distributed.device_mesh": {
+            "init_process_group": lambda original: initialise,
+            "DeviceMesh.__init__": _on_cpu,
+        },
+        "torch.nn.parallel.distributed": {"_verify_param_shape_across_processes": _nothing},
+        "torch.distributed.tensor._collective_utils": {"mesh_scatter": _scattered, "mesh_broadcast": _broadcast},
+        "torch.distributed.tensor.placement_types": {"mesh_scatter": _scattered, "mesh_broadcast": _broadcast},
+    }
+    for name in ("param_group", "init", "state", "collectives"):
+        wanted[f"torch.distributed.fsdp._fully_shard._fsdp_{name}"] = {
+            "FSDPParamGroup._validate_no_meta_params": _nothing,
+            "_get_device_handle": lambda original: lambda device_type="cuda": _HANDLE,
+        }
     if not torch.cuda.is_available():
-        places += [
-            (torch.cuda, "set_device", lambda device: None),
-            (torch.cuda, "current_device", lambda: 0),
-            (torch.cuda, "device_count", lambda: min(size, _PER_NODE)),
-            (torch.cuda, "synchronize", lambda device=None: None),
-        ]
+        wanted["torch.cuda"] = {
+            "set_device": _nothing,
+            "synchronize": _nothing,
+            "current_device": lambda original: lambda: 0,
+            "device_count": lambda original: lambda: min(size, _PER_NODE),
+        }
     _open.append(size)
     try:
-        with replaced(places):
+        with replaced_when_loaded(wanted):
             yield
     finally:
         _open.pop()
+
+
+def _nothing(original: Callable[..., Any]) -> Callable[..., None]:
+    return lambda *args, **kwargs: None
+
+
+def _scattered(original: Callable[..., Any]) -> Callable[..., Any]:
+    """DTensor's scatter of a parameter over a mesh, which sends nothing where the tensors are on meta."""
+
+    @wraps(original)
+    def scatter(
+        output: torch.Tensor, parts: list[torch.Tensor], mesh: Any, mesh_dim: int = 0, *args: Any, **kwargs: Any
+    ) -> None:
+        group = mesh.get_group(mesh_dim)
+        source = torch.distributed.get_global_rank(group, 0)
+        torch.distributed.scatter(output, parts, src=source, group=group)
+
+    return scatter
+
+
+def _broadcast(original: Callable[..., Any]) -> Callable[..., Any]:
+    """As _scattered, for a parameter that every rank keeps whole."""
+
+    @wraps(original)
+    def broadcast(tensor: torch.Tensor, mesh: Any, mesh_dim: int = 0, *args: Any, **kwargs: Any) -> None:
+        group = mesh.get_group(mesh_dim)
+        torch.distributed.broadcast(tensor, src=torch.distributed.get_global_rank(group, 0), group=group)
+
+    return broadcast
 
 
 def _store() -> Any:
@@ -171,11 +203,15 @@ def _on_cpu(original: Callable[..., None]) -> Callable[..., None]:
 # -- what was
 
 
+class _Nothing:
+    """Stands for what is not loaded."""
+
+
 @contextmanager
 def _unchanged_around() -> Iterator[None]:
     """Restore what setting up torch.distributed leaves behind in the process."""
     variables, hook = dict(os.environ), sys.excepthook
-    meshes = vars(import_module("torch.distributed.device_mesh")._mesh_resources)
+    meshes = vars(getattr(sys.modules.get("torch.distributed.device_mesh"), "_mesh_resources", _Nothing()))
     held = {name: value.copy() for name, value in meshes.items() if isinstance(value, dict | list)}
     try:
         with states_unchanged():
