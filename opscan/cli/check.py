@@ -59,6 +59,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     device.add_argument(
         "--replay-ops", choices=REPLAY_WORDS, default="all", help="all, or only those with rules, or unknown ones"
     )
+    device.add_argument(
+        "--rank-timeout", type=float, default=120.0, metavar="SECONDS",
+        help="under torchrun: how long all ranks may stand still before they are ended (default: 120)",
+    )  # fmt: skip
     output = parser.add_argument_group("what to show")
     output.add_argument("--format", choices=("table", "json"), default="table")
     output.add_argument(
@@ -86,6 +90,26 @@ def _words(text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from opscan.distributed.launched import is_launched, joined
+
+    if arguments.world_size is None and is_launched():
+        from opscan.distributed.together import check_together
+
+        arguments.device = _device_here(arguments.device)
+        with joined(arguments.rank_timeout) as ranks:
+            return check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
+    return _told(arguments, _outcomes(arguments))
+
+
+def _device_here(device: str) -> str:
+    """Under torchrun the device is the one the ranks run on."""
+    import torch
+
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _outcomes(arguments: argparse.Namespace) -> list[Report | OpscanError]:
+    """The report on each target, or why there is none."""
     from opscan.config import find_config
     from opscan.environment import make_environment
     from opscan.observe.plan import plan_run
@@ -94,14 +118,21 @@ def _check(arguments: argparse.Namespace) -> int:
     config = find_config(Path.cwd())
     rules = config.ruleset(*arguments.rules)
     plan = plan_run(environment, arguments.run, arguments.replay, arguments.replay_ops)
-    reports: list[Report] = []
-    missed = False
+    outcomes: list[Report | OpscanError] = []
     for target in arguments.targets:
         try:
-            reports.append(scan_one(target, environment, rules, config, arguments, plan))
+            outcomes.append(scan_one(target, environment, rules, config, arguments, plan))
         except OpscanError as error:
-            complain(str(error))
-            missed = True
+            outcomes.append(error)
+    return outcomes
+
+
+def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError]) -> int:
+    """Print what was found; the exit status that says it."""
+    missed = [each for each in outcomes if isinstance(each, OpscanError)]
+    reports = [each for each in outcomes if not isinstance(each, OpscanError)]
+    for error in missed:
+        complain(str(error))
     if reports or arguments.format == "json":
         print(_rendered(reports, arguments))
     if missed:
