@@ -9,10 +9,14 @@ from typing import Any, Literal
 import torch
 from torch import fx
 
+from opscan.distributed.collectives import Collective
 from opscan.distinct import never_repeats, written_storages
 from opscan.trace.graph import OpCall, TensorInfo, Trace, call_of, hangs_on_data, serves_weights
 from opscan.trace.launches import KernelTarget
 from opscan.trace.traits import traits_of
+
+
+_OF_COLLECTIVES = ("ranks", "reduction", "sends_floating", "by_reducer")
 
 
 class Sources:
@@ -74,16 +78,18 @@ class Arguments(Mapping[str, Any]):
         for position, argument in enumerate(self._schema):
             if argument.name == name:
                 return self._value(position, argument)
-        collective = self._node.meta.get("collective")
-        if name == "group_size" and collective is not None and collective.size:
-            return collective.size
-        if name == "reduces" and collective is not None:
-            return collective.reduces
-        if name == "dtype_sent" and collective is not None:
-            return str(collective.dtype).removeprefix("torch.")
-        if name == "bytes_sent" and collective is not None:
-            return collective.size_bytes
+        if name in _OF_COLLECTIVES:
+            return self._of_collective(name)
         raise KeyError(name)
+
+    def _of_collective(self, name: str) -> Any:
+        """A fact about a collective; KeyError where it is none, or nobody knows how many ranks it has."""
+        found: Collective | None = self._node.meta.get("collective")
+        if found is None or (name == "ranks" and not found.size):
+            raise KeyError(name)
+        if name == "by_reducer":  # DDP's calls come from C++, out of the backward: no line of the user's is near
+            return self._call.phase == "backward" and self._call.called is None
+        return {"ranks": found.size, "reduction": found.reduces, "sends_floating": found.is_floating}[name]
 
     def _value(self, position: int, argument: Any) -> Any:
         if position < len(self._node.args):

@@ -15,7 +15,8 @@ class Message:
     """Equal collectives of a step: the op, its process group and how many ranks that has, and what is sent.
 
     `reduces` is how values are combined, "" where they are not; `bytes` are those this rank puts in, over all `count`
-    calls. `order` are the places of the calls in the order of all collectives, from 0.
+    calls. `order` are the places of the calls in the order of all collectives, from 0. `depends_on_size` is whether
+    another world size gives other bits, also where every run of one size gives the same.
     """
 
     op: str
@@ -26,6 +27,7 @@ class Message:
     bytes: int
     count: int
     order: tuple[int, ...]
+    depends_on_size: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def _messages(collectives: Iterable[Collective]) -> Iterable[Message]:
         groups.setdefault((each.op, each.group, each.size, each.reduces, dtype), []).append(each)
     for key, same in groups.items():
         sent = sum(each.size_bytes for each in same)
-        yield Message(*key, sent, len(same), tuple(each.number for each in same))
+        yield Message(*key, sent, len(same), tuple(each.number for each in same), same[0].depends_on_size)
 
 
 def world_words(world: World) -> str:
@@ -63,7 +65,14 @@ def world_words(world: World) -> str:
         sent[name] += each.bytes
     listed = "; ".join(f"{count} x {name}, {_size(sent[name])}" for name, count in counts.items())
     how = "all ran" if world.real else "rank 0 traced, nothing sent"
-    return f"{world.size} ranks, {how}. Collectives: {listed or 'none'}"
+    said = f"{_ranks(world.size)}, {how}. Collectives: {listed or 'none'}"
+    if any(each.depends_on_size for each in world.messages):
+        said += ". Another number of ranks gives other bits, whatever repeats from run to run"
+    return said
+
+
+def _ranks(size: int) -> str:
+    return f"{size} rank" if size == 1 else f"{size} ranks"
 
 
 def _plain(op: str) -> str:
