@@ -9,12 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import fx
 
-from opscan.distributed.collectives import Collective
 from opscan.distinct import never_repeats, written_storages
+from opscan.distributed.collectives import Collective
 from opscan.trace.graph import OpCall, TensorInfo, Trace, call_of, hangs_on_data, serves_weights
 from opscan.trace.launches import KernelTarget
 from opscan.trace.traits import traits_of
-
 
 _OF_COLLECTIVES = ("ranks", "reduction", "sends_floating", "by_reducer")
 
@@ -164,7 +163,9 @@ def _use_of(user: fx.Node, aliases: set[fx.Node]) -> Literal["reads", "writes", 
     inputs = [value for key, value in user.kwargs.items() if key not in outs]
     if traits.name == "all_gather_copy_in" and aliases.isdisjoint(_nodes_in(user.args[:1])):
         return "writes"  # FSDP2: copies its shards into the memory that the all-gather then fills
-    if any(not aliases.isdisjoint(_nodes_in(user.kwargs.get(key))) for key in outs) and aliases.isdisjoint(_nodes_in([*user.args, *inputs])):
+    if any(not aliases.isdisjoint(_nodes_in(user.kwargs.get(key))) for key in outs) and aliases.isdisjoint(
+        _nodes_in([*user.args, *inputs])
+    ):
         return "writes"
     if any(each.alias_info is not None and not each.alias_info.is_write for each in schema.returns):
         return "views"

@@ -12,7 +12,8 @@ from typing import Any
 
 from opscan.config import InputRule
 from opscan.cost import cost_since
-from opscan.distributed.report import World, world_of
+from opscan.distributed.ranks import World
+from opscan.distributed.report import world_of
 from opscan.distributed.world import is_open, ranks_here, world
 from opscan.distributed.wrapping import REPLICATED, is_bare, replicated
 from opscan.environment import Environment, Strictness, make_environment
@@ -261,10 +262,9 @@ class _Scan:
             assumed_sizes=assumed_sizes,
             casting=self.casting,
         )
+        note: tuple[str, ...] = ()
         if is_open() and self.mode == "train" and not self.on_cpu and is_bare(step.call):
             trace, note = partial(trace, wrap=replicated), (REPLICATED,)
-        else:
-            note = ()
         look = partial(_glance, step, self.casting)
         try:
             return step, every_way(partial(trace, input_grad=step.input_grad), look), note

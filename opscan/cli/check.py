@@ -60,8 +60,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--replay-ops", choices=REPLAY_WORDS, default="all", help="all, or only those with rules, or unknown ones"
     )
     device.add_argument(
+        "--processes", type=int, default=1, metavar="N",
+        help="start N ranks here, as `torchrun --nproc-per-node N -m opscan check` does, and report on all of them",
+    )  # fmt: skip
+    device.add_argument(
         "--rank-timeout", type=float, default=120.0, metavar="SECONDS",
-        help="under torchrun: how long all ranks may stand still before they are ended (default: 120)",
+        help="with several ranks: how long all ranks may stand still before they are ended (default: 120)",
     )  # fmt: skip
     output = parser.add_argument_group("what to show")
     output.add_argument("--format", choices=("table", "json"), default="table")
@@ -98,6 +102,10 @@ def _check(arguments: argparse.Namespace) -> int:
         arguments.device = _device_here(arguments.device)
         with joined(arguments.rank_timeout) as ranks:
             return check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
+    if arguments.processes > 1:
+        from opscan.distributed.launch import launch
+
+        return launch(arguments.processes, arguments.words)
     return _told(arguments, _outcomes(arguments))
 
 

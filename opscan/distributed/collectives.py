@@ -168,7 +168,8 @@ def _group_of(given: dict[str, Any]) -> tuple[str, int]:
     if isinstance(size, int):
         return name, size
     try:
-        return name, torch._C._distributed_c10d._resolve_process_group(name).size()
+        resolve: Any = torch._C._distributed_c10d._resolve_process_group
+        return name, resolve(name).size()
     except (RuntimeError, ValueError, AttributeError):
         return name, 0
 
@@ -218,7 +219,7 @@ def _noting(kind: Any) -> Any:
 
 def _word(value: torch.ScriptObject) -> str:
     """A boxed ReduceOp in words, see Note [Reductions in words]; "sum", which hides least, where nothing says it."""
-    if "ReduceOp" not in str(value._type()):  # type: ignore[attr-defined]  # no stub
+    if "ReduceOp" not in str(value._type()):
         return ""
     return str(_asked[0].reduceOp.op).rpartition(".")[2].lower() if _asked else "sum"
 

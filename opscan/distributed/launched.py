@@ -19,6 +19,7 @@ import torch
 
 from opscan.distributed.late import replaced_when_loaded
 from opscan.distributed.watch import Watch
+from opscan.distributed.wrapping import shapes_compared
 
 Value = TypeVar("Value")
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
@@ -83,9 +84,7 @@ def joined(patience_s: float) -> Iterator[Ranks]:
     watch = Watch(_connected(rank, size), rank, size, patience_s)
     watch.start()
     try:
-        with replaced_when_loaded({
-            "torch.distributed": _ONCE, "torch.distributed.distributed_c10d": _ONCE, "torch.distributed.device_mesh": _ONCE
-        }):  # fmt: skip
+        with replaced_when_loaded(dict.fromkeys(_HOLDERS, _ONCE) | _COMPARING):
             yield Ranks(_connected(rank, size), rank, size)
     finally:
         watch.stop()
@@ -95,7 +94,8 @@ def joined(patience_s: float) -> Iterator[Ranks]:
 
 def _connected(rank: int, size: int) -> Any:
     """A connection to the store of torchrun, with keys of opscan's own; waits for nothing by itself."""
-    from torch.distributed import PrefixStore, rendezvous
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     store, _, _ = next(rendezvous("env://", rank, size, timeout=timedelta(seconds=60)))
     return PrefixStore(f"opscan/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
@@ -121,4 +121,6 @@ def _later(original: Callable[..., None]) -> Callable[..., None]:
     return destroy
 
 
+_COMPARING = {"torch.nn.parallel.distributed": {"_verify_param_shape_across_processes": shapes_compared}}
+_HOLDERS = ("torch.distributed", "torch.distributed.distributed_c10d", "torch.distributed.device_mesh")
 _ONCE = {"init_process_group": _once, "destroy_process_group": _later}

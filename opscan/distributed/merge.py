@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from opscan.distributed.report import Message, World
+from opscan.distributed.ranks import Message, World
 from opscan.finding import Finding, Place
 from opscan.report.report import Report
 

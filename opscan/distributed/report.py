@@ -1,42 +1,12 @@
-"""What a report says of a world of ranks: its size, the collectives of one rank, or how ranks of a real run differ."""
+"""From the traces of one rank's step to what a report says of its world."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from opscan.distributed.collectives import Collective, collectives_of
+from opscan.distributed.ranks import Message, World
 from opscan.trace.graph import Trace
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Equal collectives of a step: the op, its process group and how many ranks that has, and what is sent.
-
-    `reduces` is how values are combined, "" where they are not; `bytes` are those this rank puts in, over all `count`
-    calls. `order` are the places of the calls in the order of all collectives, from 0. `depends_on_size` is whether
-    another world size gives other bits, also where every run of one size gives the same.
-    """
-
-    op: str
-    group: str
-    size: int
-    reduces: str
-    dtype: str
-    bytes: int
-    count: int
-    order: tuple[int, ...]
-    depends_on_size: bool
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """The ranks a step belongs to. `real`: they all ran; otherwise rank 0 was traced and nothing was sent."""
-
-    size: int
-    real: bool
-    messages: tuple[Message, ...] = ()
 
 
 def world_of(size: int, traces: Sequence[Trace], real: bool = False) -> World:
@@ -53,36 +23,3 @@ def _messages(collectives: Iterable[Collective]) -> Iterable[Message]:
     for key, same in groups.items():
         sent = sum(each.size_bytes for each in same)
         yield Message(*key, sent, len(same), tuple(each.number for each in same), same[0].depends_on_size)
-
-
-def world_words(world: World) -> str:
-    """One line: how many ranks, and which collectives between them."""
-    counts = Counter[str]()
-    sent = Counter[str]()
-    for each in world.messages:
-        name = " ".join(filter(None, (_plain(each.op), each.reduces, each.dtype, f"over {each.size}")))
-        counts[name] += each.count
-        sent[name] += each.bytes
-    listed = "; ".join(f"{count} x {name}, {_size(sent[name])}" for name, count in counts.items())
-    how = "all ran" if world.real else "rank 0 traced, nothing sent"
-    said = f"{_ranks(world.size)}, {how}. Collectives: {listed or 'none'}"
-    if any(each.depends_on_size for each in world.messages):
-        said += ". Another number of ranks gives other bits, whatever repeats from run to run"
-    return said
-
-
-def _ranks(size: int) -> str:
-    return f"{size} rank" if size == 1 else f"{size} ranks"
-
-
-def _plain(op: str) -> str:
-    """The name of a collective without namespace and overload."""
-    return op.partition(".")[2].rpartition(".")[0].strip("_")
-
-
-def _size(count: int) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count //= 1024
-    return f"{count} GiB"

@@ -56,10 +56,8 @@ class Stream:
 class DeviceHandle:
     """What torch.distributed takes from torch.cuda, for a device where nothing runs."""
 
-    Stream = Stream
-    Event = Event
-
     def __init__(self) -> None:
+        self.Stream, self.Event = Stream, Event
         self._current = Stream()
 
     def current_stream(self, device: Any = None) -> Stream:

@@ -118,7 +118,7 @@ class Watch:
         return self._has(f"done/{rank}")
 
     def _gone(self) -> str:
-        """What to say if a rank gave no sign of life for long, or none of those at work goes on; "" while all is well."""
+        """What to say if a rank gave no sign of life for long, or none at work goes on; "" while all is well."""
         now, beats = time.monotonic(), self._beats()
         for rank, beat in beats.items():
             if rank not in self._seen or self._seen[rank][0] != beat.count:
@@ -161,5 +161,7 @@ class Watch:
 
 def _died(ranks: list[int], beats: dict[int, Beat]) -> str:
     names = ", ".join(map(str, ranks))
-    where = "; ".join(f"rank {rank} was last at {beats[rank].where}" for rank in ranks if rank in beats and beats[rank].where)
+    where = "; ".join(
+        f"rank {rank} was last at {beats[rank].where}" for rank in ranks if rank in beats and beats[rank].where
+    )
     return f"rank {names} died before it was done, and the others were ended.{' ' + where + '.' if where else ''}"

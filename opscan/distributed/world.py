@@ -37,8 +37,9 @@ _HANDLE = DeviceHandle()
 def world(size: int | None) -> Iterator[None]:
     """While active, code that sets up torch.distributed finds itself rank 0 of `size` ranks; nothing is sent.
 
-    With None nothing is changed. Process groups, environment variables, device meshes and DTensor's caches are afterwards what they were. Raises
-    EnvironmentSpecError for a size below 1, without torch.distributed, and where a process group is there already.
+    With None nothing is changed. Process groups, environment variables, device meshes and DTensor's caches are
+    afterwards what they were. Raises EnvironmentSpecError for a size below 1, without torch.distributed, and where a
+    process group is there already.
     """
     if size is None:
         yield

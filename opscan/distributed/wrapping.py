@@ -9,16 +9,18 @@ parameters, which a reducer knows nothing of; so one is built for the stand-ins,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._python_dispatch import _disable_current_modes
 
-from opscan.distributed.world import is_open
-
-REPLICATED = "DistributedDataParallel(model) (assumed: the step of each rank; name a step of yours that shards otherwise)"
+REPLICATED = (
+    "DistributedDataParallel(model) (assumed: the step of each rank; name a step of yours that shards otherwise)"
+)
 
 
 def is_bare(module: object) -> bool:
@@ -32,17 +34,33 @@ def is_bare(module: object) -> bool:
     return not (sharded or kinds & {"DistributedDataParallel", "FSDPModule", "FullyShardedDataParallel"})
 
 
+def shapes_compared(original: Callable[..., Any]) -> Callable[..., None]:
+    """DDP's comparison of shapes between ranks, unseen: C++ writes its numbers where no op shows it.
+
+    On meta there is nobody to compare with.
+    """
+
+    @wraps(original)
+    def compare(group: Any, tensors: Sequence[torch.Tensor], *args: Any) -> None:
+        if not any(each.is_meta for each in tensors):
+            with _disable_current_modes():
+                original(group, tensors, *args)
+
+    return compare
+
+
 def replicated(call: Callable[..., Any]) -> Callable[..., Any]:
     """The module in DistributedDataParallel, over all ranks."""
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl")
-    return DistributedDataParallel(call)  # type: ignore[arg-type]  # a bare module
+    module: Any = call
+    return DistributedDataParallel(module)
 
 
 def renew_reducers(holders: Iterable[object]) -> None:
-    """Give every DistributedDataParallel among them a reducer for the parameters it has now, where a world is open."""
+    """Give every DistributedDataParallel among them a reducer for the parameters it has now, where a process group is there."""
     for holder in holders:
-        if type(holder) is DistributedDataParallel and is_open():
+        if type(holder) is DistributedDataParallel and torch.distributed.is_initialized():
             _renew(holder)
 
 
@@ -50,7 +68,8 @@ def _renew(wrapper: Any) -> None:
     parameters, sparse = wrapper._build_params_for_reducer()
     names = wrapper._build_debug_param_to_name_mapping(parameters)
     wrapper._ddp_init_helper(parameters, sparse, names, wrapper.static_graph)
+    registering: Any = torch.distributed
     for hook, state in wrapper._comm_hooks:
-        torch.distributed._register_comm_hook(wrapper.reducer, state, hook)  # type: ignore[attr-defined]  # no stub
+        registering._register_comm_hook(wrapper.reducer, state, hook)
     if wrapper.static_graph:
         wrapper.reducer._set_static_graph()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opscan.distributed.report import World
+from opscan.distributed.ranks import World
 from opscan.environment import Environment, Strictness
 from opscan.finding import Finding, Run, ScanCost
 from opscan.rules.schema import VERDICTS
@@ -24,7 +24,8 @@ class Report:
     """Findings on one target in one environment, and all that was counted, assumed or not known.
 
     `unknown` counts the ops that no rule speaks for; `run` is what came of running the step on a device, None where it
-    was not; `cost` is what scanning took; `world` are the ranks it belongs to, None for a single process. In a notebook a report shows itself as HTML.
+    was not; `cost` is what scanning took; `world` are the ranks
+    it belongs to, None for a single process. In a notebook a report shows itself as HTML.
     """
 
     target: str

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from tabulate import tabulate
 
-from opscan.distributed.report import world_words
+from opscan.distributed.ranks import world_words
 from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.report.instead import Advice, advice_of, other_ways

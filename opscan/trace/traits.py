@@ -18,8 +18,8 @@ class Traits(NamedTuple):
     """`name` has no namespace; `one_dtype` and `integers_at` (positions) are what kernels check and meta does not.
 
     `quantizes` is whether the result is a quantized tensor of a floating one. `draws` is whether another run gives
-    other values; a permutation stays one. `writes_at` are the positions of the arguments it writes to. `talks` is whether
-    it is one of torch.distributed's, `sends` whether of those that hand over a process group and get a Work back.
+    other values; a permutation stays one. `writes_at` are the positions of the arguments it writes to. `talks` is
+    whether it is one of torch.distributed's, `sends` whether it takes a process group and returns a Work.
     """
 
     name: str
