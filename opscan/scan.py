@@ -251,6 +251,9 @@ class _Scan:
 
         Raises TraceError with what the rules know of the place.
         """
+        note: tuple[str, ...] = ()
+        if is_open() and self.mode == "train" and is_bare(step.call):
+            step, note = replace(step, wrap=replicated), (REPLICATED,)
         trace = partial(
             trace_on_cpu if self.on_cpu else trace_target,
             step.call,
@@ -261,10 +264,8 @@ class _Scan:
             watched=frozenset(self.rules.by_call),
             assumed_sizes=assumed_sizes,
             casting=self.casting,
+            wrap=step.wrap,
         )
-        note: tuple[str, ...] = ()
-        if is_open() and self.mode == "train" and not self.on_cpu and is_bare(step.call):
-            trace, note = partial(trace, wrap=replicated), (REPLICATED,)
         look = partial(_glance, step, self.casting)
         try:
             return step, every_way(partial(trace, input_grad=step.input_grad), look), note

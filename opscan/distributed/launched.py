@@ -19,6 +19,7 @@ import torch
 
 from opscan.distributed.late import replaced_when_loaded
 from opscan.distributed.watch import Watch
+from opscan.distributed.world import as_one_of
 from opscan.distributed.wrapping import shapes_compared
 
 Value = TypeVar("Value")
@@ -84,7 +85,7 @@ def joined(patience_s: float) -> Iterator[Ranks]:
     watch = Watch(_connected(rank, size), rank, size, patience_s)
     watch.start()
     try:
-        with replaced_when_loaded(dict.fromkeys(_HOLDERS, _ONCE) | _COMPARING):
+        with as_one_of(size), replaced_when_loaded(dict.fromkeys(_HOLDERS, _ONCE) | _COMPARING):
             yield Ranks(_connected(rank, size), rank, size)
     finally:
         watch.stop()

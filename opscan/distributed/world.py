@@ -53,8 +53,18 @@ def world(size: int | None) -> Iterator[None]:
 
 
 def is_open() -> bool:
-    """Whether a world is open, so that wrappers of torch.distributed are traced as they are."""
+    """Whether the step is to be looked at as that of one of several ranks."""
     return bool(_open)
+
+
+@contextmanager
+def as_one_of(size: int) -> Iterator[None]:
+    """While active a world is open whose other ranks are there, in processes of their own."""
+    _open.append(size)
+    try:
+        yield
+    finally:
+        _open.pop()
 
 
 def ranks_here() -> int | None:
@@ -121,12 +131,8 @@ def _replaced(size: int) -> Iterator[None]:
             "current_device": lambda original: lambda: 0,
             "device_count": lambda original: lambda: min(size, _PER_NODE),
         }
-    _open.append(size)
-    try:
-        with replaced_when_loaded(wanted):
-            yield
-    finally:
-        _open.pop()
+    with as_one_of(size), replaced_when_loaded(wanted):
+        yield
 
 
 def _nothing(original: Callable[..., Any]) -> Callable[..., None]:

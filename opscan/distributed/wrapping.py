@@ -52,13 +52,13 @@ def shapes_compared(original: Callable[..., Any]) -> Callable[..., None]:
 def replicated(call: Callable[..., Any]) -> Callable[..., Any]:
     """The module in DistributedDataParallel, over all ranks."""
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl")
+        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     module: Any = call
     return DistributedDataParallel(module)
 
 
 def renew_reducers(holders: Iterable[object]) -> None:
-    """Give every DistributedDataParallel among them a reducer for the parameters it has now, where a process group is there."""
+    """Give every DistributedDataParallel among them a reducer for the parameters it has now, if there is a group."""
     for holder in holders:
         if type(holder) is DistributedDataParallel and torch.distributed.is_initialized():
             _renew(holder)
