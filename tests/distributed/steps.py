@@ -77,22 +77,18 @@ def tensor_parallel() -> None:
 
 def sequence_parallel() -> None:
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.tensor import Shard
+    from torch.distributed.tensor import Replicate, Shard
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, SequenceParallel, parallelize_module
 
     mesh = init_device_mesh("cuda", (int(os.environ["WORLD_SIZE"]),))
-    model = Net()
-    for layer in model.layers:
-        parallelize_module(
-            layer,
-            mesh,
-            {
-                "norm": SequenceParallel(use_local_output=True),
-                "up": ColwiseParallel(input_layouts=Shard(1)),
-                "down": RowwiseParallel(),
-            },
-        )
-    train(model)
+    plan = {
+        "embedding": RowwiseParallel(input_layouts=Replicate(), output_layouts=Shard(1)),
+        "layers.*.norm": SequenceParallel(),
+        "layers.*.up": ColwiseParallel(input_layouts=Shard(1)),
+        "layers.*.down": RowwiseParallel(output_layouts=Shard(1)),
+        "head": ColwiseParallel(input_layouts=Shard(1), output_layouts=Replicate()),
+    }
+    train(parallelize_module(Net(), mesh, plan))
 
 
 def expert_parallel() -> None:

@@ -60,9 +60,9 @@ def test_a_row_parallel_layer_is_reduced_over_its_own_dimension_of_the_mesh() ->
     assert {each.size for each in found} == {2}
 
 
-def test_sequence_parallelism_gathers_before_and_keeps_no_reduction_unnamed() -> None:
+def test_sequence_parallelism_gathers_before_a_layer_and_scatters_after_it() -> None:
     found = called(steps.sequence_parallel, 4)
-    assert "all_gather_into_tensor" in names(found)
+    assert {"all_gather_into_tensor", "reduce_scatter_tensor"} <= set(names(found))
     assert all(each.size == 4 for each in found)
 
 
