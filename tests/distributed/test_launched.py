@@ -42,7 +42,7 @@ def step(unused: float = 0.0) -> None:
     loss.backward()
 """
 
-_WORDS = ("-m", "opscan", "check", "train.py:step", "--format", "json", "--run")
+_WORDS = ("-m", "opscan", "check", "train.py:step", "--format", "json")
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_ranks_that_hang_are_ended_with_the_lines_they_stand_at(folder: Path) ->
     process = started(folder, *_WORDS, "--processes", "2", "--rank-timeout", "5", WAIT_AT="1")
     _, error = process.communicate(timeout=300)
     assert process.returncode == 2
-    assert re.search(r"hangs: .*rank 1 at train\.py:20", error)
+    assert re.search(r"hangs: .*rank 1 at train\.py:19", error)
     assert alive_in_session(process.pid) == []
 
 
