@@ -97,7 +97,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from opscan.distributed.launched import is_launched, joined
 
     if arguments.world_size is None and is_launched():
-        from opscan.distributed.together import check_together
+        from opscan.together.outcomes import check_together
 
         arguments.device = _device_here(arguments.device)
         with joined(arguments.rank_timeout) as ranks:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from opscan.distributed.merge import merged_ranks
 from opscan.distributed.ranks import Message, World, world_words
-from opscan.distributed.together import together
 from opscan.errors import InputError, TraceError
 from opscan.finding import Finding, Place, Replay
 from opscan.report.report import Report
+from opscan.together.merge import merged_ranks
+from opscan.together.outcomes import together
 from tests.report.sample import FULL as REPORT
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from opscan.distributed.launched import Ranks
-from opscan.distributed.merge import merged_ranks
 from opscan.errors import OpscanError, TraceError
 from opscan.report.report import Report
+from opscan.together.merge import merged_ranks
 
 Outcome = Report | OpscanError
 
