@@ -28,7 +28,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ranks a step belongs to. `real`: they all ran; otherwise rank 0 was traced and nothing was sent."""
+    """The ranks a step belongs to. `real`: they all ran; otherwise one was traced and nothing was sent."""
 
     size: int
     real: bool
@@ -44,7 +44,7 @@ def world_words(world: World) -> str:
         counts[name] += each.count
         sent[name] += each.bytes
     listed = "; ".join(f"{count} x {name}, {_size(sent[name])}" for name, count in counts.items())
-    how = "all ran" if world.real else "rank 0 traced, nothing sent"
+    how = "all ran" if world.real else "one traced, nothing sent"
     said = f"{_ranks(world.size)}, {how}. Collectives: {listed or 'none'}"
     if any(each.depends_on_size for each in world.messages):
         said += ". Another number of ranks gives other bits, whatever repeats from run to run"

@@ -12,7 +12,6 @@ other ranks or refuse meta tensors: that parameters have equal shapes on all ran
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -21,10 +20,10 @@ from typing import Any
 
 import torch
 
+from opscan.distributed.aftermath import unchanged_around
 from opscan.distributed.late import replaced_when_loaded
 from opscan.distributed.streams import DeviceHandle
 from opscan.errors import EnvironmentSpecError
-from opscan.trace.hygiene import states_unchanged
 
 _PER_NODE = 8
 """How many ranks torchrun would start per machine, for LOCAL_WORLD_SIZE: the GPUs of an HGX or DGX board."""
@@ -46,7 +45,7 @@ def world(size: int | None) -> Iterator[None]:
         return
     _check(size)
     with ExitStack() as stack:
-        stack.enter_context(_unchanged_around())
+        stack.enter_context(unchanged_around())
         os.environ.update(_variables(size))
         stack.enter_context(_replaced(size))
         yield
@@ -205,52 +204,3 @@ def _on_cpu(original: Callable[..., None]) -> Callable[..., None]:
         return original(self, "cpu" if kind in _ACCELERATORS else device_type, *args, **kwargs)
 
     return initialise
-
-
-# -- what was
-
-
-class _Nothing:
-    """Stands for what is not loaded."""
-
-
-@contextmanager
-def _unchanged_around() -> Iterator[None]:
-    """Restore what setting up torch.distributed leaves behind in the process."""
-    variables, hook = dict(os.environ), sys.excepthook
-    meshes = vars(getattr(sys.modules.get("torch.distributed.device_mesh"), "_mesh_resources", _Nothing()))
-    held = {name: value.copy() for name, value in meshes.items() if isinstance(value, dict | list)}
-    try:
-        with states_unchanged():
-            yield
-    finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-        os.environ.clear()
-        os.environ.update(variables)
-        sys.excepthook = hook
-        for name, value in held.items():
-            kept = meshes[name]
-            kept.clear()
-            (kept.update if isinstance(kept, dict) else kept.extend)(value)
-        _forget_shardings()
-
-
-def _forget_shardings() -> None:
-    """Empty what DTensor remembers of sharding ops: it holds meshes of the world."""
-    dispatching: Any = sys.modules.get("torch.distributed.tensor._dispatch")
-    if dispatching is None:
-        return
-    propagator = sys.modules["torch.distributed.tensor"].DTensor._op_dispatcher.sharding_propagator
-    for name in ("propagate_op_sharding", "_propagate_tensor_meta_cached", "_propagate_tensor_meta"):
-        found = getattr(propagator, name, None)
-        clear = getattr(getattr(found, "cache", found), "cache_clear", None)
-        if clear is not None:
-            clear()
-    debugging = import_module("torch.distributed.tensor.debug")
-    clear = getattr(debugging, "_clear_fast_path_sharding_prop_cache", None)
-    if clear is not None:
-        clear()
-    random: Any = sys.modules.get("torch.distributed.tensor._random")
-    if random is not None:
-        random._rng_tracker = None

@@ -55,18 +55,22 @@ def collector_rests() -> Iterator[None]:
             gc.enable()
 
 
+def _states() -> Any:
+    loaded: Any = sys.modules.get("torch.distributed._composable_state")
+    return loaded._module_state_mapping if loaded is not None else {}
+
+
 @contextmanager
 def states_unchanged() -> Iterator[None]:
     """Afterwards the modules that fully_shard has put a state beside are those that had one before.
 
     Source: torch/distributed/_composable_state.py, torch 2.6 to 2.15.
     """
-    states: Any = sys.modules.get("torch.distributed._composable_state")
-    table = states._module_state_mapping if states is not None else {}
-    known = {id(each) for each in list(table)}
+    known = {id(each) for each in list(_states())}
     try:
         yield
     finally:
+        table = _states()
         for module in [each for each in list(table) if id(each) not in known]:
             del table[module]
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from opscan.distributed.collectives import answer, answer_with_copies
+from opscan.distributed.answers import answer, answer_with_copies
 from opscan.trace.choices import Choices
 from opscan.trace.launches import Launch
 from opscan.trace.remembered import Remembered, question_of

@@ -118,6 +118,17 @@ def test_a_bare_module_is_put_into_ddp_and_says_so() -> None:
     assert not any(finding.modules == ("module",) for finding in report.findings)
 
 
+def test_a_module_in_ddp_is_put_there_anew_and_its_path_is_the_models_own() -> None:
+    with world(4):
+        dist.init_process_group("gloo")
+        net = nn.parallel.DistributedDataParallel(
+            nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, padding_mode="replicate"))
+        )
+        report = opscan.check(net, (torch.rand(1, 3, 8, 8),))
+    assert any("anew" in line for line in report.assumptions)
+    assert [finding.modules for finding in report.findings if finding.verdict == "switches"] == [("0",)]
+
+
 def test_models_wrapped_outside_the_step_are_traced_and_stay_as_they_were() -> None:
     with world(8):
         dist.init_process_group("gloo")
