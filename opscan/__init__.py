@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     from opscan.settings.outlook import env
     from opscan.sweeps.run import sweep
     from opscan.sweeps.table import Sweep
+    from opscan.verify.log import log
+    from opscan.verify.outcome import Verification
+    from opscan.verify.verify import verify
 
 __version__ = "0.1.0"
-__all__ = ["Environment", "Finding", "OpscanError", "Report", "Sweep", "check", "env", "sweep"]
+__all__ = [
+    "Environment", "Finding", "OpscanError", "Report", "Sweep", "Verification", "check", "env", "log", "sweep", "verify",
+]  # fmt: skip
 
 _HOMES = {
     "Environment": "opscan.environment",
@@ -27,6 +32,9 @@ _HOMES = {
     "env": "opscan.settings.outlook",
     "Sweep": "opscan.sweeps.table",
     "sweep": "opscan.sweeps.run",
+    "Verification": "opscan.verify.outcome",
+    "log": "opscan.verify.log",
+    "verify": "opscan.verify.verify",
 }
 
 

@@ -64,3 +64,7 @@ class ConfigError(OpscanError):
 
 class SweepError(OpscanError):
     """A sweep could not begin or go on: a package it needs is missing, or its files cannot be read or written."""
+
+
+class VerifyError(OpscanError):
+    """Runs could not be made or compared: no such script, no record, or nothing in it to compare."""

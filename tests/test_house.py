@@ -33,7 +33,7 @@ ROOMS = [
     {"report"},
     {"reporting"},
     {"scan", "cases"},
-    {"calibrate", "sweeps"},
+    {"calibrate", "sweeps", "verify"},
     {"files"},
     {"cli"},
 ]
