@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Environment", "Finding", "OpscanError", "Report", "Sweep", "Verification", "check", "env", "log", "sweep", "verify",
+    "Environment", "Finding", "OpscanError", "Report", "Sweep", "Verification",
+    "check", "env", "log", "sweep", "verify",
 ]  # fmt: skip
 
 _HOMES = {

@@ -37,6 +37,11 @@ def shown_path(file: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
 
 
+def is_librarys(frame: FrameType) -> bool:
+    """Whether a frame runs code of an installed library, and not the user's, Python's, torch's or opscan's."""
+    return _distance(frame.f_code.co_filename) == 1
+
+
 def lines_of(frame: FrameType | None) -> tuple[str, str]:
     """`file:line` of the innermost frame in the user's code and of one in an installed library below it, "" for none.
 

@@ -6,7 +6,7 @@ import argparse
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ examples:
   opscan verify train.py --keep here; opscan verify --compare here/run1.opslog there/run1.opslog
 """
 _FORMATS = ("text", "json", "html")
-_SUFFIXES = {".html": "html", ".json": "json", ".txt": "text", ".png": "png"}
+_SUFFIXES = {".html": "html", ".json": "json", ".txt": "text"}
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,21 +41,35 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "verify",
         help="run a training twice, and find where the runs part",
-        description="Run a training twice in fresh processes, compare weights, batches, random numbers, ops and logged\n"
-        "values bit by bit, and say where the runs part first, why, and how the difference grows.",
+        usage="opscan verify [options] TARGET [-- ARGS]",
+        description="Run a training twice in fresh processes, compare weights, batches, random numbers, ops and\n"
+        "logged values bit by bit, and say where the runs part first, why, and how the difference grows.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=_verify)
-    parser.add_argument("target", nargs="?", metavar="TARGET", help="train.py, pkg.mod:function or path/file.py:function")
-    parser.add_argument("args", nargs="*", metavar="ARGS", help="what the script is given, after --")
+    parser.add_argument(
+        "target", nargs="?", metavar="TARGET", help="train.py, pkg.mod:function or path/file.py:function"
+    )
+    plainly = parser.parse_known_args
+
+    def cut(words: Sequence[str], namespace: argparse.Namespace) -> tuple[argparse.Namespace, list[str]]:
+        """What stands behind -- is the script's, whatever it looks like."""
+        at = words.index("--") if "--" in words else len(words)
+        found, rest = plainly(words[:at], namespace)
+        found.args = list(words[at + 1 :])
+        return found, rest
+
+    parser.parse_known_args = cut  # type: ignore[method-assign,assignment]  # argparse has no other way in
     parser.add_argument("--compare", nargs=2, type=Path, metavar="FILE", help="compare two records, and run nothing")
     parser.add_argument(
         "--resume", metavar="WORDS",
         help="check that a run that is ended and resumed equals one that is not: what the script is given to resume,"
         " in one text, '' for nothing",
     )  # fmt: skip
-    parser.add_argument("--stop", type=int, metavar="N", help="with --resume: end the run after N steps (default: half)")
+    parser.add_argument(
+        "--stop", type=int, metavar="N", help="with --resume: end the run after N steps (default: half)"
+    )
     _add_runs(parser)
     _add_output(parser)
 
@@ -83,7 +97,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--format", choices=_FORMATS, default="text", help="of what is printed (default: text)")
     output.add_argument(
         "-o", "--output", action="append", default=[], type=Path, metavar="FILE",
-        help="write the answer: .html with plots, .json, .txt, or .png, the plots alone (needs matplotlib)",
+        help="write the answer: .html with plots, .json or .txt (several times for several)",
     )  # fmt: skip
     output.add_argument("--keep", type=Path, metavar="DIR", help="keep the records of the runs (.opslog) in a folder")
 
@@ -168,12 +182,7 @@ def _rendered(found: Verification, format: str) -> str:
 
 def _write(path: Path, found: Verification) -> None:
     try:
-        if path.suffix == ".png":
-            from opscan.verify.picture import write_png
-
-            write_png(found, path)
-        else:
-            path.write_text(_rendered(found, _SUFFIXES[path.suffix]), encoding="utf-8")
+        path.write_text(_rendered(found, _SUFFIXES[path.suffix]), encoding="utf-8")
     except OSError as error:
         complain(f"{path} cannot be written: {error}")
 

@@ -11,8 +11,9 @@ from opscan.observe.bits import bits_of
 # Note [The fingerprint]
 # The bytes are read as 32-bit words x_i, and the fingerprint is the sum of x_i * w_i in 64-bit integers that wrap
 # around, with one random 64-bit weight per place: multilinear hashing, whose sums of two different inputs agree with a
-# probability of at most 2**-33 (Lemire and Kaser, "Strongly universal string hashing is fast", 2014). Integer sums wrap
-# to the same value in any order and on any device. The weights are those of a fixed seed: files of two machines compare.
+# probability of at most 2**-33 within a row, and near it beyond (Lemire and Kaser, "Strongly universal string hashing is
+# fast", 2014). Integer sums wrap to the same value in any order and on any device. The weights are those of a fixed
+# seed, so that files of two machines compare.
 # Two words are read as one int64: low * w + high * (v + 2**32 * w) is (both) * w + (high) * v.
 
 ROW = 1 << 14
@@ -30,9 +31,7 @@ _SEED = 20140501
 def _weights(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Weights for both words of a pair and for rows; the last are odd, so that they lose no bit."""
     generator = torch.Generator().manual_seed(_SEED)
-    made = [
-        torch.randint(-(2**63), 2**63 - 1, (ROW,), generator=generator, dtype=torch.int64) for _ in range(3)
-    ]
+    made = [torch.randint(-(2**63), 2**63 - 1, (ROW,), generator=generator, dtype=torch.int64) for _ in range(3)]
     return made[0].to(device), made[1].to(device), (made[2] | 1).to(device)
 
 

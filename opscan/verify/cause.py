@@ -61,8 +61,9 @@ def _weights(first: Parting, compared: Compared) -> Cause:
     if a is None or b is None:
         return Cause("weights", 0, "One run has an optimizer that the other has not.", explained=False)
     if a["names"] != b["names"] or a["shapes"] != b["shapes"]:
-        lines = (("parameters", f"{len(a['names'])} in one run, {len(b['names'])} in the other"),)
-        return Cause("weights", 0, "The models are not the same: their parameters differ.", lines, explained=False)
+        counts = f"{len(a['names'])} in one run, {len(b['names'])} in the other"
+        what = "The models are not the same: their parameters differ."
+        return Cause("weights", 0, what, (("parameters", counts),), explained=False)
     differing = [at for at, pair in enumerate(zip(a["p"], b["p"], strict=True)) if pair[0] != pair[1]]
     names = [a["names"][at] for at in differing]
     built = list(dict.fromkeys(place_words(a["built"][at]) for at in differing if any(a["built"][at])))
@@ -92,8 +93,16 @@ def _loader(first: Parting, compared: Compared) -> Cause:
     if a is None or b is None:
         what = "One run goes through a DataLoader that the other does not."
         return Cause("data", first.step, what, (("loader", place_words(first.any["at"])),), explained=False)
-    names = {"workers": "num_workers", "batch": "batch_size", "sampler": "sampler", "dataset": "dataset", "size": "size"}
-    differing = [f"{word} {a[key]} in one run, {b[key]} in the other" for key, word in names.items() if a[key] != b[key]]
+    names = {
+        "workers": "num_workers",
+        "batch": "batch_size",
+        "sampler": "sampler",
+        "dataset": "dataset",
+        "size": "size",
+    }
+    differing = [
+        f"{word} {a[key]} in one run, {b[key]} in the other" for key, word in names.items() if a[key] != b[key]
+    ]
     lines = [("loader", place_words(a["at"])), ("differs", "; ".join(differing))]
     advice = ""
     if a["workers"] != b["workers"]:
@@ -121,15 +130,16 @@ def _loader_words(number: int, compared: Compared) -> str:
 def _batch(first: Parting, compared: Compared) -> Cause:
     record, step = first.any, first.step
     if first.a is None or first.b is None:
-        lines = (("loader", place_words(record["at"])),)
-        return Cause("data", step, f"In step {step} one run draws a batch more than the other.", lines, explained=False)
+        what = f"In step {step} one run draws a batch more than the other."
+        return Cause("data", step, what, (("loader", place_words(record["at"])),), explained=False)
     parts = [a[0] for a, b in zip(first.a["d"], first.b["d"], strict=False) if a != b]
     what = f"In step {step} a batch differs, though the sampler gave the same indices."
     lines = [("batch", f"drawn at {place_words(record['at'])}" + (f", in {few(parts)}" if any(parts) else ""))]
     origins = origins_of(first, compared)
-    if not origins and record["workers"]:
-        origins = _in_workers(compared)
-        lines += [("worker", few([each.any["w"].removeprefix("worker ") for each in origins]))] if origins else []
+    if record["workers"]:  # of what the main process draws, only torch's generator reaches workers: as their seeds
+        origins = [each for each in origins if each.any["g"] == "torch"] or _in_workers(compared)
+        workers = dict.fromkeys(each.any["w"].removeprefix("worker ") for each in origins if each.any.get("w"))
+        lines += [("workers", few(list(workers)))] if workers else []
     for origin in origins[:1]:
         more, advice = origin_lines(origin, compared)
         return Cause("data", step, what, (*lines, *more), advice)
@@ -142,21 +152,24 @@ def _in_workers(compared: Compared) -> list[Parting]:
     return sorted((each for each in found if each.kind == "draw"), key=lambda each: each.at)
 
 
+def _ways(first: Parting, compared: Compared) -> Cause:
+    words = [_op_words(each) if each else "nothing more" for each in (first.a, first.b)]
+    what = f"In step {first.step} the runs take different ways: their sequences of ops part."
+    lines = [("one run", words[0]), ("the other", words[1])]
+    for origin in origins_of(first, compared)[:1]:
+        more, advice = origin_lines(origin, compared)
+        return Cause("control flow", first.step, what, (*lines, *more), advice)
+    advice = "See what decides there: a condition on a value, the time, a length, or the order of a set."
+    return Cause("control flow", first.step, what, tuple(lines), advice, explained=False)
+
+
 def _op(first: Parting, compared: Compared) -> Cause:
     a, b = first.a, first.b
     if a is None or b is None or a["site"][:2] != b["site"][:2]:
-        words = [f"{_op_words(each)}" if each else "nothing more" for each in (a, b)]
-        lines = (("one run", words[0]), ("the other", words[1]))
-        what = f"In step {first.step} the runs take different ways: their sequences of ops part."
-        advice = "See what decides there: a condition on a value, the time, a length, or the order of a set."
-        origins = origins_of(first, compared)
-        if origins:
-            more, advice = origin_lines(origins[0], compared)
-            return Cause("control flow", first.step, what, (*lines, *more), advice)
-        return Cause("control flow", first.step, what, lines, advice, explained=False)
+        return _ways(first, compared)
     name, module, own, library, phase, foreign, device = a["site"]
-    lines = [("op", f"{name}" + (f", in {phase}" if phase else "")), ("module", module)] * 1
-    lines = [line for line in lines if line[1]]
+    lines = [("op", f"{name}, in {phase}" if phase else name)]
+    lines += [("module", module)] if module else []
     lines.append(("called", place_words((own, library))))
     if a["in"] != b["in"]:
         return _op_inputs(first, compared, lines, foreign.split("|"))
@@ -176,20 +189,23 @@ def _op_words(record: Record) -> str:
     return f"{name} at {place_words((own, library))}" + (f", in {module}" if module else "")
 
 
-def _op_inputs(
-    first: Parting, compared: Compared, lines: list[tuple[str, str]], foreign: Sequence[str]
-) -> Cause:
+def _op_inputs(first: Parting, compared: Compared, lines: list[tuple[str, str]], foreign: Sequence[str]) -> Cause:
     """An op whose inputs differ though everything before it agreed: something other than an op wrote them."""
     assert first.a is not None
     assert first.b is not None
-    at = next(each for each, pair in enumerate(zip(first.a["in"], first.b["in"], strict=True)) if pair[0] != pair[1])
+    pairs = zip(first.a["in"], first.b["in"], strict=False)
+    at = next((each for each, pair in enumerate(pairs) if pair[0] != pair[1]), 0)
     word = foreign[at] if at < len(foreign) else ""
     step = first.step
     if word.startswith("unwritten "):
-        lines.append(("memory", f"allocated at {file_line(word.removeprefix('unwritten '))}, not wholly written before"))
+        lines.append(
+            ("memory", f"allocated at {file_line(word.removeprefix('unwritten '))}, not wholly written before")
+        )
         what = f"In step {step} an op reads memory that nothing wrote."
         return Cause("memory", step, what, tuple(lines), "Use torch.zeros, or write all of it before it is read.")
-    origins = [each for each in origins_of(first, compared) if each.kind == "seed" or not each.any["g"].startswith("torch")]
+    origins = [
+        each for each in origins_of(first, compared) if each.kind == "seed" or not each.any["g"].startswith("torch")
+    ]
     if origins:
         more, advice = origin_lines(origins[0], compared)
         what = f"In step {step} numbers that come from outside torch differ."
@@ -222,7 +238,9 @@ def _step(first: Parting, compared: Compared) -> Cause:
     names = compared.names.get(a.get("o", 0), [])
     parts = []
     for key, word in (("p", "parameters"), ("g", "gradients")):
-        differing = [at for at, pair in enumerate(zip(a.get(key, ()), b.get(key, ()), strict=False)) if pair[0] != pair[1]]
+        differing = [
+            at for at, pair in enumerate(zip(a.get(key, ()), b.get(key, ()), strict=False)) if pair[0] != pair[1]
+        ]
         if differing:
             told = few([names[at] if at < len(names) else str(at) for at in differing])
             parts.append((word, f"{len(differing)} of {len(a[key])}: {told}"))

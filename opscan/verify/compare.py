@@ -44,7 +44,7 @@ class Parting:
     channel: Channel
     a: Record | None
     b: Record | None
-    at: int
+    at: float
     step: int
 
     @property
@@ -77,7 +77,7 @@ class Compared:
         return min((each for each in self.partings if each.kind == "draw"), key=lambda each: each.at, default=None)
 
 
-def _order(parting: Parting) -> tuple[bool, int]:
+def _order(parting: Parting) -> tuple[bool, float]:
     """Weights before the first step come first of all: whatever was drawn before, they are what the run begins with."""
     return not (parting.kind == "weights" and parting.step == 0), parting.at
 
@@ -87,7 +87,7 @@ class Comparison:
 
     def __init__(self) -> None:
         self.found = Compared()
-        self._queues: tuple[dict[Channel, deque[tuple[int, Record]]], ...] = ({}, {})
+        self._queues: tuple[dict[Channel, deque[tuple[float, Record]]], ...] = ({}, {})
         self._parted: set[Channel] = set()
         self._sites: tuple[dict[int, list[str]], ...] = ({}, {})
 
@@ -156,7 +156,7 @@ class Comparison:
         assert known is not None
         record, at = known[1], known[0]
         a, b = one[1] if one else None, other[1] if other else None
-        self.found.partings.append(Parting(record["e"], channel, a, b, at, record["k"]))  # type: ignore[arg-type]
+        self.found.partings.append(Parting(record["e"], channel, a, b, at, record["k"]))
         if record["e"] not in _GROWING:
             for queues in self._queues:
                 queues.pop(channel, None)
@@ -167,7 +167,7 @@ class Comparison:
             other = self.found.ends[1 - side]
             if other is None or other["status"] not in ("ok", "stopped"):
                 continue
-            for channel, queue in queues.items():
+            for channel, queue in list(queues.items()):
                 if queue and not queue[0][1].get("w"):
                     self._part(channel, *((queue[0], None) if side == 0 else (None, queue[0])))
 
@@ -192,10 +192,12 @@ def channel_of(record: Record) -> Channel:
 def same(a: Record, b: Record) -> bool:
     """Whether two records of a channel agree in what is compared."""
     if a["e"] == "op":
-        return a["site"][:2] == b["site"][:2] and a["in"] == b["in"] and a["out"] == b["out"]
+        return bool(a["site"][:2] == b["site"][:2] and a["in"] == b["in"] and a["out"] == b["out"])
     return all(_equal(a.get(name), b.get(name)) for name in _COMPARED.get(a["e"], ()))
 
 
 def _equal(one: Any, other: Any) -> bool:
     """As JSON has it: NaN is NaN, and a zero is not minus zero."""
-    return one == other and str(one) == str(other) if isinstance(one, float) else one == other or repr(one) == repr(other)
+    if isinstance(one, float) or isinstance(other, float):
+        return repr(one) == repr(other)
+    return bool(one == other)

@@ -20,7 +20,7 @@ class Row:
     step: int
     epoch: int = 0
     value: tuple[float, float] | None = None
-    differing: int | None = None
+    differing: float | None = None
     parameters: float | None = None
     gradients: float | None = None
 
@@ -45,7 +45,7 @@ def _larger(one: float | None, other: float | None) -> float | None:
 
 @dataclass
 class Growth:
-    """Rows by step. `name` is the value shown: the first that the run logged itself, else the loss that backward had."""
+    """Rows by step. `name` is the value shown: the first that the run logs itself, else the loss backward had."""
 
     name: str = ""
     total: int = 0
@@ -80,7 +80,7 @@ class Growth:
         parameters = _apart(a["x"], b["x"])
         gradients = _apart(a["y"], b["y"]) if "y" in a and "y" in b else None
         for row in self._rows(a["k"], a.get("ep")):
-            row.differing = _larger(row.differing, differing)  # type: ignore[assignment]
+            row.differing = _larger(row.differing, differing)
             row.parameters = _larger(row.parameters, parameters)
             row.gradients = _larger(row.gradients, gradients)
             row.epoch = a.get("ep", row.epoch)

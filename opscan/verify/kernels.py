@@ -28,6 +28,9 @@ def rule_lines(op: str, device: str) -> tuple[list[tuple[str, str]], str]:
         return lines, advice or f"opscan rules show {rules[0].id}"
     if op.partition(".")[0] not in OWN_NAMESPACES:
         lines.append(("rule", f"none speaks of it: {op.partition('.')[0]} is not a namespace of torch's own"))
-        return lines, "Make the op itself repeat: look for atomic additions, threads, a clock or its own random numbers."
+        return (
+            lines,
+            "Make the op itself repeat: look for atomic additions, threads, a clock or its own random numbers.",
+        )
     lines.append(("rule", f"none says that it varies on {device or 'this device'}"))
     return lines, "Set torch.set_num_threads(1) and try again; if it still differs, it is a bug worth a report."

@@ -8,13 +8,19 @@ from opscan.verify.words import generator_words, place_words
 
 
 def origins_of(first: Parting, compared: Compared) -> list[Parting]:
-    """Seeds and draws that differ before the first outcome does, and in the same step, the earliest first."""
+    """Seeds and draws that differ before the first outcome does, and in the same step: the earliest first."""
     found = [
         each
         for each in compared.partings
         if each.kind in ("seed", "draw") and not each.any.get("w") and each.at <= first.at and each.step == first.step
     ]
-    return sorted(found, key=lambda each: each.at)
+    return sorted(found, key=lambda each: (_is_of_a_library(each), each.at))
+
+
+def _is_of_a_library(parting: Parting) -> bool:
+    """Whether a library draws from a generator of its own: for names and the like, more often than for data."""
+    record = parting.any
+    return parting.kind == "draw" and bool(record["at"][1]) and record["g"].startswith("own ")
 
 
 def origin_lines(origin: Parting, compared: Compared) -> tuple[list[tuple[str, str]], str]:

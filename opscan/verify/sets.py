@@ -1,29 +1,53 @@
-"""Where a program makes numbers of a set's order: what the linter finds in the files of the run."""
+"""Where a program goes through a set, whose order differs from process to process: looked for in its source."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from opscan.lint.engine import Options, lint_source
-from opscan.lint.rule import RULES
-from opscan.lint.rules import load_all
 from opscan.verify.runs import Function, Script
 from opscan.verify.words import file_line
 
-_CODES = ("OPL204", "OPL313")
+_FILES = 50
+_GO_THROUGH = {"list", "tuple", "enumerate", "iter", "zip", "map", "join"}
+_MAKE = {"set", "frozenset"}
 
 
 def set_lines(runner: Script | Function) -> Iterator[str]:
-    """Lines of the script, and of files beside it, where the linter sees a set's order or hash() decide."""
-    if not isinstance(runner, Script):
+    """`train.py:12: list(set(names))`: of the script, and of the files beside it."""
+    script = _script_of(runner)
+    if script is None:
         return
-    script = Path(runner.target.partition(":")[0])
-    script = script if script.suffix == ".py" else Path(*script.name.split(".")).with_suffix(".py")
-    if not script.is_file():
-        return
-    load_all()
-    rules = tuple(RULES[code] for code in _CODES)
-    for file in (script, *(each for each in sorted(script.parent.glob("*.py"))[:50] if each != script)):
-        for finding in lint_source(file.read_bytes(), str(file), Options(rules)).findings:
-            yield f"{file_line(f'{finding.file}:{finding.line}')}: {finding.message}"
+    for file in (script, *(each for each in sorted(script.parent.glob("*.py"))[:_FILES] if each != script)):
+        try:
+            tree = ast.parse(file.read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            continue
+        for node in _gone_through(tree):
+            yield f"{file_line(f'{file}:{node.lineno}')}: {ast.unparse(node)[:60]}"
+
+
+def _script_of(runner: Script | Function) -> Path | None:
+    if isinstance(runner, Function):
+        return None
+    named = runner.target.partition(":")[0]
+    file = Path(named) if named.endswith(".py") else Path(*named.split(".")).with_suffix(".py")
+    return file if file.is_file() else None
+
+
+def _gone_through(tree: ast.AST) -> Iterator[ast.expr]:
+    """Expressions that take the items of a set, or of a text's hash(), in the order that they have."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.For | ast.comprehension) and _is_set(node.iter):
+            yield node.iter
+        elif isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if (name in _GO_THROUGH and any(_is_set(each) for each in node.args)) or (name == "hash" and node.args):
+                yield node
+
+
+def _is_set(node: ast.expr) -> bool:
+    if isinstance(node, ast.Set | ast.SetComp):
+        return True
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _MAKE

@@ -64,7 +64,9 @@ def read_header(path: Path) -> Record:
         with path.open(encoding="utf-8") as file:
             header = json.loads(file.readline())
     except (OSError, ValueError) as error:
-        raise VerifyError(f"not a record of a run: {error}", str(path), "Name a file that -o or --keep wrote.") from error
+        raise VerifyError(
+            f"not a record of a run: {error}", str(path), "Name a file that -o or --keep wrote."
+        ) from error
     if not isinstance(header, dict) or "opslog" not in header:
         raise VerifyError("not a record of a run", str(path), "Name a .opslog file that opscan verify kept.")
     if header["opslog"] != VERSION:

@@ -50,7 +50,8 @@ def headline(found: Verification) -> str:
 
 
 _UNITS = (
-    ("step", "step"), ("weights", "set of weights"), ("batch", "batch"), ("op", "op"), ("draw", "draw"), ("value", "value"),
+    ("step", "step"), ("weights", "set of weights"), ("batch", "batch"), ("op", "op"), ("draw", "draw"),
+    ("value", "value"),
 )  # fmt: skip
 
 
@@ -75,15 +76,12 @@ def _labelled(label: str, words: str, width: int) -> list[str]:
 def growth_lines(found: Verification) -> list[str]:
     """The differences by step, and by epoch where there are several."""
     name = found.growth.name or "value"
-    lines = [f"  how it grows, by step (parameters and gradients: the largest difference of {_SAMPLED})"]
+    lines = ["  how it grows, by step; of each parameter and gradient 8 elements are compared"]
     lines += _table("step", shown_rows(found.growth.rows), name, found)
     if len(found.growth.epochs) > 1:
         lines += ["", "  by epoch"]
         lines += _table("epoch", shown_rows([row for _, row in sorted(found.growth.epochs.items())]), name, found)
     return lines
-
-
-_SAMPLED = "8 elements of each"
 
 
 def shown_rows(rows: Sequence[Row]) -> list[Row]:
@@ -113,7 +111,7 @@ def cells_of(unit: str, row: Row, total: int) -> tuple[str, ...]:
         _number(one, 6),
         _number(other, 6),
         _number(row.difference, 3),
-        "" if row.differing is None else f"{row.differing} of {total}",
+        "" if row.differing is None else f"{row.differing:g} of {total}",
         _number(row.parameters, 3),
         _number(row.gradients, 3),
     )

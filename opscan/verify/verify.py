@@ -50,7 +50,7 @@ def verify(
     runner = Script(target, tuple(args), timeout, ranks) if isinstance(target, str) else Function(target)
     asked = {"auto": (0, 0), "all": (0, 1 << 60), "none": None}[ops]
     options = Options(asked, every, tuple(modules), steps)
-    with _folder(keep) as folder:
+    with folder_for(keep) as folder:
         search = Search(runner, folder)
         found, failures = search.compare_runs(options, runs)
         cause = explain(found)
@@ -167,7 +167,10 @@ def verification(
     name: str, found: Compared, cause: Cause | None, failures: tuple[str, ...], headers: Sequence[Record]
 ) -> Verification:
     """Put the answer together. Raises VerifyError where nothing was recorded that could be compared."""
-    if not any(found.counts.get(kind) for kind in ("draw", "batch", "value", "step", "weights", "op")) and cause is None:
+    if (
+        not any(found.counts.get(kind) for kind in ("draw", "batch", "value", "step", "weights", "op"))
+        and cause is None
+    ):
         what = f"nothing to compare: {failures[0]}" if failures and failures[0] else "the run told nothing to compare"
         raise VerifyError(what, name, 'Tell what counts: opscan.log("loss", value)')
     notes = tuple(_differing(headers))
@@ -198,7 +201,7 @@ def _end_words(end: Record | None) -> str:
 
 
 @contextmanager
-def _folder(keep: str | Path | None) -> Iterator[Path]:
+def folder_for(keep: str | Path | None) -> Iterator[Path]:
     """Where records go: a folder that is kept, or one that is gone afterwards."""
     if keep is not None:
         Path(keep).mkdir(parents=True, exist_ok=True)

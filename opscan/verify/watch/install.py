@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -103,8 +104,8 @@ def _watch_torch(torch: Any, recording: Recording, patches: Patches) -> None:
     recording.stepped.append(new_step)
     if recording.wants_ops:
         modules.follow()
-    watch.__enter__()
-    patches.on_undo(lambda: watch.__exit__(None, None, None))
+    watch.__enter__()  # type: ignore[no-untyped-call]
+    patches.on_undo(partial(watch.__exit__, None, None, None))
 
 
 def _watch_seeds(torch: Any, recording: Recording, patches: Patches) -> None:
@@ -112,9 +113,10 @@ def _watch_seeds(torch: Any, recording: Recording, patches: Patches) -> None:
         def wrapped(original: Any) -> Any:
             def seed(*args: Any, **kwargs: Any) -> Any:
                 value = args[0] if args else next(iter(kwargs.values()), None)
-                recording.seed(name, value, sys._getframe(1))
                 with recording.silenced():
-                    return original(*args, **kwargs)
+                    result = original(*args, **kwargs)
+                recording.seed(name, value if args or kwargs else result, sys._getframe(1))
+                return result
 
             return seed
 
@@ -123,6 +125,8 @@ def _watch_seeds(torch: Any, recording: Recording, patches: Patches) -> None:
     for owner, attribute, name in (
         (torch, "manual_seed", "torch"),
         (torch.random, "manual_seed", "torch"),
+        (torch, "seed", "torch"),
+        (torch.random, "seed", "torch"),
         (torch.cuda, "manual_seed", "torch cuda"),
         (torch.cuda, "manual_seed_all", "torch cuda"),
     ):

@@ -78,7 +78,11 @@ class Loaders:
 
     def _next(self, original: Any) -> Any:
         def __next__(iterator: Any) -> Any:  # noqa: N807
-            batch = original(iterator)
+            self._recording.loading = True
+            try:
+                batch = original(iterator)
+            finally:
+                self._recording.loading = False
             number, workers = getattr(iterator, "_opscan", (-1, 0))
             with self._recording.silenced():
                 leaves = leaves_of(batch)

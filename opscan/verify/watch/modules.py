@@ -32,7 +32,8 @@ class Modules:
             hooks.register_module_parameter_registration_hook(self._on_parameter),
             hooks.register_module_module_registration_hook(self._on_module),
         )
-        patches.on_undo(lambda: [handle.remove() for handle in handles])
+        for handle in handles:
+            patches.on_undo(handle.remove)
         patches.on_undo(self.leave)
 
     def _on_parameter(self, module: nn.Module, name: str, parameter: Any) -> None:

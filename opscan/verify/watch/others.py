@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from opscan.verify.watch.patches import Patches
-from opscan.verify.watch.recording import Recording
+from opscan.verify.watch.recording import Recording, as_number
 
 
 def watch_jax(recording: Recording, patches: Patches) -> Callable[[ModuleType], None]:
@@ -33,8 +33,9 @@ def watch_tensorflow(recording: Recording, patches: Patches) -> Callable[[Module
 def _seeding(recording: Recording, generator: str, original: Any) -> Any:
     def seed(*args: Any, **kwargs: Any) -> Any:
         value = args[0] if args else kwargs.get("seed")
-        if isinstance(value, int) or hasattr(value, "item"):
-            recording.seed(generator, int(value), sys._getframe(1))
+        number = as_number(value)
+        if number is not None:
+            recording.seed(generator, number, sys._getframe(1))
         return original(*args, **kwargs)
 
     return seed

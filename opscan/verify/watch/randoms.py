@@ -10,12 +10,13 @@ from functools import cache
 from types import FrameType, ModuleType
 from typing import Any
 
+from opscan.blame import is_librarys
 from opscan.verify.watch.patches import Patches
 from opscan.verify.watch.recording import Recording, hashed
 
 _PYTHON = (
-    "random", "uniform", "triangular", "randint", "choice", "randrange", "sample", "shuffle", "choices", "normalvariate",
-    "lognormvariate", "expovariate", "vonmisesvariate", "gammavariate", "gauss", "betavariate", "paretovariate",
+    "random", "uniform", "triangular", "randint", "choice", "randrange", "sample", "shuffle", "choices",
+    "normalvariate", "lognormvariate", "expovariate", "vonmisesvariate", "gammavariate", "gauss", "betavariate", "paretovariate",
     "weibullvariate", "getrandbits", "randbytes",
 )  # fmt: skip
 _NOT_DRAWS = frozenset((
@@ -137,9 +138,14 @@ def _is_python_file(file: str) -> bool:
     return file.startswith(("<frozen", sysconfig.get_path("stdlib"))) and "-packages" not in file
 
 
-def _is_python(frame: FrameType) -> bool:
-    """Whether Python's own library draws for itself, as for the name of a temporary file."""
-    return _is_python_file(frame.f_code.co_filename)
+def _is_python(frame: FrameType | None) -> bool:
+    """Whether Python's own library draws for itself, as for a temporary name, or one that is being imported does."""
+    assert frame is not None
+    if _is_python_file(frame.f_code.co_filename):
+        return True
+    while frame is not None and is_librarys(frame):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 def _state(result: Any) -> int:

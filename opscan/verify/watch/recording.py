@@ -28,6 +28,7 @@ class Recording:
         self.epoch = 0
         self.worker: str | None = None
         self.muted = False
+        self.loading = False
         self.on_stop: Callable[[], None] = _leave
         self.before_record: Callable[[], None] = lambda: None
         self.stepped: list[Callable[[], None]] = []
@@ -44,9 +45,10 @@ class Recording:
 
     @property
     def wants_ops(self) -> bool:
-        """Whether the ops of the step that is going on are recorded."""
+        """Whether ops are recorded now: those of the steps asked for, but for what a loader does to make a batch."""
         ops = self.options.ops
-        return ops is not None and ops[0] <= self.step <= ops[1] and self.worker is None
+        asked = ops is not None and ops[0] <= self.step <= ops[1]
+        return asked and self.worker is None and not self.loading
 
     # -- what hooks tell
 
@@ -218,5 +220,5 @@ def mixed(one: int, other: int) -> int:
 def same_number(one: float | int | None, other: float | int | None) -> bool:
     """Whether two numbers are the same, NaN and the sign of zero included."""
     if isinstance(one, float) and isinstance(other, float):
-        return one == other and math.copysign(1, one) == math.copysign(1, other) or (one != one and other != other)
+        return (one == other and math.copysign(1, one) == math.copysign(1, other)) or (one != one and other != other)
     return one == other

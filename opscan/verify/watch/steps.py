@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from opscan.verify.watch.digests import samples_of
 from opscan.verify.watch.modules import Modules
 from opscan.verify.watch.patches import Patches
 from opscan.verify.watch.recording import Recording, hashed, mixed
-from opscan.verify.watch.torch_ops import Watch, _address
+from opscan.verify.watch.torch_ops import Watch
 
 
 class Steps:
@@ -37,7 +37,8 @@ class Steps:
             hooks.register_optimizer_step_pre_hook(self._before),
             hooks.register_optimizer_step_post_hook(self._after),
         )
-        patches.on_undo(lambda: [handle.remove() for handle in handles])
+        for handle in handles:
+            patches.on_undo(handle.remove)
         patches.replace(torch.optim.Optimizer, "__init__", self._making)
         patches.replace(torch.Tensor, "backward", self._losing)
 
@@ -87,7 +88,7 @@ class Steps:
 
     def _unwritten(self, parameters: Sequence[torch.Tensor]) -> dict[str, str]:
         """Where memory was allocated that no op wrote to since, by the position of the parameter that has it."""
-        places = {at: self._watch.unwritten.get(_address(each)) for at, each in enumerate(parameters)}
+        places = {at: self._watch.unwritten.get(each) for at, each in enumerate(parameters)}
         return {str(at): place[0] or place[1] for at, place in places.items() if place is not None}
 
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -152,5 +153,3 @@ def generators() -> dict[str, int]:
         states["numpy"] = hashed(state[1].tobytes() + repr(state[2:]).encode())
     states["random"] = hashed(repr(random.getstate()).encode())
     return states
-
-

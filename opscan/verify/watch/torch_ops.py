@@ -14,6 +14,7 @@ from opscan.blame import lines_of
 from opscan.observe.fingerprint import fingerprint
 from opscan.verify.watch.modules import Modules
 from opscan.verify.watch.recording import Recording
+from opscan.verify.watch.storages import Storages
 
 _ALLOCATE = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted"}
 _OVERWRITE = ("aten.zero_.", "aten.fill_.", "aten.copy_.", "aten._foreach_zero_.", "aten._foreach_copy_.")
@@ -52,15 +53,17 @@ def _facts_of(func: Any) -> _Facts:
     if found is None:
         schema = getattr(func, "_schema", None)
         arguments = schema.arguments if schema else ()
-        writes = tuple((at, each.name) for at, each in enumerate(arguments) if each.alias_info and each.alias_info.is_write)
+        writes = tuple(
+            (at, each.name) for at, each in enumerate(arguments) if each.alias_info and each.alias_info.is_write
+        )
         drawing = torch.Tag.nondeterministic_seeded in getattr(func, "tags", ())
         aliases = any(each.alias_info is not None for each in schema.returns) if schema else False
         found = _facts[func] = _Facts(
             name=str(func),
             draws=drawing,
-            allocates=bool(schema) and schema.name.partition("::")[2] in _ALLOCATE,
+            allocates=schema is not None and schema.name.partition("::")[2] in _ALLOCATE,
             writes=writes,
-            views=aliases and not writes,
+            views=aliases and (not writes or str(func).startswith("aten.set_.")),
             overwrites=drawing or ".out" in str(func) or str(func).startswith(_OVERWRITE),
             arguments=tuple(each.name for each in arguments),
         )
@@ -71,11 +74,11 @@ class Watch(TorchDispatchMode):
     """Sees each op before autograd's part is done: forward, backward and the optimizer's."""
 
     def __init__(self, recording: Recording, modules: Modules) -> None:
-        super().__init__()
-        self.unwritten: dict[int, tuple[str, str]] = {}
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.unwritten: Storages[tuple[str, str]] = Storages()
         self._recording = recording
         self._modules = modules
-        self._known: set[int] = set()
+        self._known: Storages[bool] = Storages()
         self._sites: dict[Any, int] = {}
         self._held: list[tuple[int, int, list[torch.Tensor]]] = []
         self._forward: dict[int, tuple[str, str, str]] = {}
@@ -122,13 +125,13 @@ class Watch(TorchDispatchMode):
         if facts.allocates:
             own, library = lines_of(sys._getframe(2))
             if len(self.unwritten) < 100_000 and isinstance(result, torch.Tensor) and result.numel():
-                self.unwritten[_address(result)] = (own, library)
+                self.unwritten.put(result, (own, library))
             return
         for position, name in facts.writes:
             target = args[position] if position < len(args) else kwargs.get(name)
             for tensor in _tensors(target):
                 if tensor.numel() * tensor.element_size() >= tensor.untyped_storage().nbytes():
-                    self.unwritten.pop(_address(tensor), None)
+                    self.unwritten.forget(tensor)
 
     # -- ops that are recorded
 
@@ -141,7 +144,8 @@ class Watch(TorchDispatchMode):
                 self._drawn(facts, kwargs, result, sys._getframe(2))
             return result
         self._recording.settle()
-        marks, foreign = [], ""
+        foreign = ""
+        marks: list[torch.Tensor] = []
         if not facts.views and not facts.allocates:
             foreign, marks = self._foreign(facts, args, kwargs)
         result = func(*args, **kwargs)
@@ -152,7 +156,7 @@ class Watch(TorchDispatchMode):
         inputs = len(marks)
         if not facts.views and not facts.allocates:
             for tensor in _tensors(result):
-                self._known.add(_address(tensor))
+                self._known.put(tensor, True)
                 marks.append(fingerprint(tensor))
         if marks:
             self._hold((facts.name, module, own, library, phase, foreign, self._device(result)), inputs, marks)
@@ -171,10 +175,9 @@ class Watch(TorchDispatchMode):
         words, marks = [], []
         for name, value in zip(names, (*args, *kwargs.values()), strict=False):
             for tensor in () if name in unread else _tensors(value):
-                address = _address(tensor)
-                if address in self._known and address not in self.unwritten:
+                place = self.unwritten.get(tensor)
+                if place is None and self._known.get(tensor):
                     continue
-                place = self.unwritten.get(address)
                 words.append(f"unwritten {place[0] or place[1]}" if place else self._modules.name_of(tensor))
                 marks.append(fingerprint(tensor))
         return "|".join(words), marks
@@ -241,10 +244,6 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _tensors(item)
-
-
-def _address(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
 
 
 def _default_generator(device: torch.device) -> torch.Generator | None:
