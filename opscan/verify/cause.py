@@ -72,8 +72,9 @@ def _weights(first: Parting, compared: Compared) -> Cause:
         lines.append(("built", few(built)))
     what = "Before step 0 the initial weights differ."
     origins = origins_of(first, compared)
-    torch_first = [each for each in origins if each.kind == "seed" or each.any["g"].startswith(("torch", "own torch"))]
-    for origin in (torch_first or origins)[:1]:
+    lines_built = [at for number in differing for at in a["built"][number] if at]
+    fitting = [each for each in origins if each.kind == "seed" or set(each.any["at"]) & set(lines_built)]
+    for origin in (fitting or origins)[:1]:
         more, advice = origin_lines(origin, compared)
         late = any(words.startswith("only after") for label, words in more if label == "seeded")
         if late:

@@ -91,6 +91,7 @@ class Growth:
         row = Row(last.step, number, last.value, last.differing, last.parameters, last.gradients)
         if number in self.epochs:
             self.epochs[number].join(row)
+            self.epochs[number].value = last.value
         elif len(self.epochs) < _ROWS:
             self.epochs[number] = row
 

@@ -68,7 +68,7 @@ def _differences(unit: str, rows: Sequence[Row], name: str) -> str:
         ("parameters", [(_x(unit, row), row.parameters) for row in rows if row.parameters is not None]),
         ("gradients", [(_x(unit, row), row.gradients) for row in rows if row.gradients is not None]),
     ]
-    return plot(f"difference between the runs, by {unit}", unit, [each for each in curves if each[1]], logarithmic=True)
+    return plot(f"difference, by {unit}", unit, [each for each in curves if each[1]], logarithmic=True)
 
 
 def _x(unit: str, row: Row) -> int:

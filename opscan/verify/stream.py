@@ -77,7 +77,6 @@ def read_header(path: Path) -> Record:
 def read_records(path: Path, ended: Callable[[], bool] = lambda: True) -> Iterator[Record]:
     """The records behind the header, as they come; the last one when `ended` says that no more will be written."""
     with path.open(encoding="utf-8", errors="replace") as file:
-        file.readline()
         rest = ""
         while True:
             last = ended()  # asked first: what was written before the end is still read
@@ -96,5 +95,5 @@ def _parsed(line: str) -> Iterator[Record]:
         record = json.loads(line)
     except ValueError:  # a line that a dying process left half, with the next one behind it
         return
-    if isinstance(record, dict):
+    if isinstance(record, dict) and "e" in record:  # the header has no kind
         yield record

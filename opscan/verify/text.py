@@ -15,7 +15,7 @@ _SHOWN = 10
 
 def render_text(found: Verification, width: int = 80) -> str:
     """The first difference, what it comes from, and how it grows."""
-    lines = [headline(found), ""]
+    lines = [*textwrap.wrap(headline(found), width, break_on_hyphens=False), ""]
     cause = found.cause
     if cause is not None:
         lines += textwrap.wrap(cause.what, width - 2, initial_indent="  ", subsequent_indent="  ")

@@ -72,7 +72,7 @@ def watch_keras(recording: Recording, patches: Patches) -> Callable[[ModuleType]
                 with recording.silenced():
                     weights = _weights_of(self)
                 if weights is not None:
-                    recording.put("weights", o=0, first=True, **weights)
+                    recording.put("weights", first=True, **weights)
                 return original(self, *args, **kwargs)
 
             return on_train_begin
