@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -57,7 +58,8 @@ class Script:
             stop_server()
         failure = outcome.ended or (str(outcome.error) if outcome.error else "")
         if not failure and outcome.value:
-            failure = ended_words(outcome.value) + _last_words(output)
+            failure = ended_words(outcome.value)
+            failure += next((f": {words}" for words in (_told(path), _last_line(output)) if words), "")
         return Run(self.paths(path), failure)
 
     def paths(self, path: Path) -> tuple[Path, ...]:
@@ -126,10 +128,17 @@ def _launch(command: list[str], env: dict[str, str], folder: str, output: str) -
         ).wait()
 
 
-def _last_words(output: Path) -> str:
+def _told(path: Path) -> str:
+    """The error that ended a run, as its record has it."""
+    with suppress(OSError, ValueError):
+        last = json.loads(path.read_bytes()[-_TAIL:].splitlines()[-1])
+        return str(last["what"]) if last["e"] == "end" else ""
+    return ""
+
+
+def _last_line(output: Path) -> str:
     """The last line that a run printed, which of a Python error is its message."""
     with suppress(OSError):
         lines = output.read_bytes()[-_TAIL:].decode(errors="replace").strip().splitlines()
-        if lines:
-            return f": {lines[-1].strip()[:200]}"
+        return lines[-1].strip()[:200] if lines else ""
     return ""

@@ -12,12 +12,13 @@ import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
 from opscan.blame import lines_of
+from opscan.verify.watch.modules import Modules
 from opscan.verify.watch.patches import Patches
 from opscan.verify.watch.recording import Recording
 from opscan.verify.watch.torch_ops import Watch, _tensors
 
 
-def watch_compiled(recording: Recording, watch: Watch, patches: Patches) -> None:
+def watch_compiled(recording: Recording, watch: Watch, modules: Modules, patches: Patches) -> None:
     """Have what torch.compile returns run without the mode; nn.Module.compile calls it too."""
 
     def make(original: Any) -> Any:
@@ -26,21 +27,21 @@ def watch_compiled(recording: Recording, watch: Watch, patches: Patches) -> None
                 return lambda function: compile(function, **kwargs)
             made = original(model, **kwargs)
             if isinstance(made, torch.nn.Module):
-                made.forward = _call(recording, watch, made.forward, type(model).__name__)
+                made.forward = _call(recording, watch, modules, made.forward, type(model).__name__)
                 return made
-            return _call(recording, watch, made, getattr(model, "__qualname__", type(model).__name__))
+            return _call(recording, watch, modules, made, getattr(model, "__qualname__", type(model).__name__))
 
         return compile
 
     patches.replace(torch, "compile", make)
 
 
-def _call(recording: Recording, watch: Watch, compiled: Any, name: str) -> Any:
+def _call(recording: Recording, watch: Watch, modules: Modules, compiled: Any, name: str) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         if recording.silent or not recording.in_main_thread:
             return compiled(*args, **kwargs)
         inputs = list(_tensors([*args, *kwargs.values()])) if recording.wants_ops else []
-        with _disable_current_modes():
+        with modules.unhooked(), _disable_current_modes():
             result = compiled(*args, **kwargs)
             if recording.wants_ops:
                 recording.settle()

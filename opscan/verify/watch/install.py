@@ -93,7 +93,7 @@ def _watch_torch(torch: Any, recording: Recording, patches: Patches) -> None:
     modules.install(patches)
     watch = Watch(recording, modules)
     Steps(recording, modules, watch).install(patches)
-    watch_compiled(recording, watch, patches)
+    watch_compiled(recording, watch, modules, patches)
     _watch_seeds(torch, recording, patches)
     recording.before_record = watch.settle
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -63,6 +65,18 @@ class Modules:
             handle.remove()
         self._handles = []
         self.running.clear()
+
+    @contextmanager
+    def unhooked(self) -> Iterator[None]:
+        """While open, torch has no hooks of ours: code that is compiled meanwhile would have them in it."""
+        followed, running = bool(self._handles), list(self.running)
+        self.leave()
+        try:
+            yield
+        finally:
+            if followed:
+                self.follow()
+                self.running = running
 
     def _enter(self, module: nn.Module, inputs: Any) -> None:
         self.running.append(module)

@@ -18,6 +18,7 @@ from opscan.verify.watch.storages import Storages
 
 _ALLOCATE = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted"}
 _OVERWRITE = ("aten.zero_.", "aten.fill_.", "aten.copy_.", "aten._foreach_zero_.", "aten._foreach_copy_.")
+_COLLECTIVE = ("c10d.", "_c10d_functional.", "c10d_functional.", "symm_mem.")
 _HELD = 256
 """Ops that are held back, their fingerprints on the device: one wait for the device serves so many."""
 
@@ -97,7 +98,7 @@ class Watch(TorchDispatchMode):
         result = func(*args, **kwargs)
         if facts.draws:
             self._drawn(facts, kwargs, result, sys._getframe(1))
-        if recording.step == 0 and not facts.plain:
+        if recording.step == 0 and not facts.plain:  # where there are weights yet to be written
             self._follow_memory(facts, args, kwargs, result)
         return result
 
@@ -122,6 +123,10 @@ class Watch(TorchDispatchMode):
     # -- memory that nothing wrote
 
     def _follow_memory(self, facts: _Facts, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
+        if facts.name.startswith(_COLLECTIVE):
+            for value in args:
+                for tensor in _tensors(value):
+                    self.unwritten.forget(tensor)
         if facts.allocates:
             own, library = lines_of(sys._getframe(2))
             if len(self.unwritten) < 100_000 and isinstance(result, torch.Tensor) and result.numel():
@@ -136,6 +141,8 @@ class Watch(TorchDispatchMode):
     # -- ops that are recorded
 
     def _watched(self, func: Any, facts: _Facts, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if facts.name.startswith(_COLLECTIVE):
+            return self._collective(func, args, kwargs)
         module, own, library, phase = self._place()
         if not self._is_asked_for(module):
             result = func(*args, **kwargs)
@@ -161,6 +168,14 @@ class Watch(TorchDispatchMode):
         if marks:
             self._hold((facts.name, module, own, library, phase, foreign, self._device(result)), inputs, marks)
         return result
+
+    def _collective(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """What others send is there some time later, and no schema says where: what is read of it then is told."""
+        for value in (*args, *kwargs.values()):
+            for tensor in _tensors(value):
+                self._known.forget(tensor)
+                self.unwritten.forget(tensor)
+        return func(*args, **kwargs)
 
     def _is_asked_for(self, module: str) -> bool:
         asked = self._recording.options.modules
