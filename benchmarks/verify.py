@@ -25,8 +25,8 @@ from tabulate import tabulate
 from torch import nn
 
 import opscan
-from opscan.verify.options import Options
-from opscan.verify.watch.install import recorded
+from opscan.verifying.options import Options
+from opscan.verifying.watch.install import recorded
 
 OPS = {"steps": None, "ops": (0, 1 << 60)}
 
@@ -100,10 +100,12 @@ def ratio_row(name: str, kind: str, runs: int) -> tuple[str, str, float, float, 
     pairs = []
     for _ in range(runs):
         plain = milliseconds(step)
-        with tempfile.TemporaryDirectory() as folder:
-            with recorded(str(Path(folder, "run.opslog")), Options(OPS[kind]), ()):
-                step()  # the first one writes down names, too
-                watched = milliseconds(step)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            recorded(str(Path(folder, "run.opslog")), Options(OPS[kind]), ()),
+        ):
+            step()  # the first one writes down names, too
+            watched = milliseconds(step)
         pairs.append((watched, (plain + milliseconds(step)) / 2))
     medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
     return name, kind, medians[0], medians[1], statistics.median(one / other for one, other in pairs)
@@ -116,8 +118,8 @@ def peak_mib(steps: int) -> float:
 
 
 def print_peak(steps: int) -> None:
-    from opscan.verify.compare import Comparison
-    from opscan.verify.stream import read_records
+    from opscan.verifying.compare import Comparison
+    from opscan.verifying.stream import read_records
 
     torch.set_num_threads(1)
     model = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 4))

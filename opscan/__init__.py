@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from opscan.settings.outlook import env
     from opscan.sweeps.run import sweep
     from opscan.sweeps.table import Sweep
-    from opscan.verify.log import log
-    from opscan.verify.outcome import Verification
-    from opscan.verify.verify import verify
+    from opscan.verifying.log import log
+    from opscan.verifying.outcome import Verification
+    from opscan.verifying.verify import verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,9 +33,9 @@ _HOMES = {
     "env": "opscan.settings.outlook",
     "Sweep": "opscan.sweeps.table",
     "sweep": "opscan.sweeps.run",
-    "Verification": "opscan.verify.outcome",
-    "log": "opscan.verify.log",
-    "verify": "opscan.verify.verify",
+    "Verification": "opscan.verifying.outcome",
+    "log": "opscan.verifying.log",
+    "verify": "opscan.verifying.verify",
 }
 
 

@@ -33,9 +33,10 @@ ROOMS = [
     {"report"},
     {"reporting"},
     {"scan", "cases"},
-    {"calibrate", "sweeps", "verify"},
+    {"calibrate", "sweeps", "verifying"},
     {"files"},
     {"cli"},
+    {"examples"},
 ]
 """Lower rooms first: a file imports from its own room's level or below."""
 

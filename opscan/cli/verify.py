@@ -16,7 +16,7 @@ from opscan.errors import VerifyError
 from opscan.progress import progress
 
 if TYPE_CHECKING:
-    from opscan.verify.outcome import Verification
+    from opscan.verifying.outcome import Verification
 
 _EPILOG = """\
 exit status:
@@ -122,7 +122,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _found(arguments: argparse.Namespace) -> Verification:
     if arguments.compare:
-        from opscan.verify.verify import compare_files
+        from opscan.verifying.verify import compare_files
 
         if arguments.target:
             raise VerifyError("--compare runs nothing", arguments.target, "Leave out the target.")
@@ -137,7 +137,7 @@ def _found(arguments: argparse.Namespace) -> Verification:
 
 
 def _run_twice(arguments: argparse.Namespace) -> Verification:
-    from opscan.verify.verify import verify
+    from opscan.verifying.verify import verify
 
     return verify(
         arguments.target,
@@ -156,7 +156,7 @@ def _run_twice(arguments: argparse.Namespace) -> Verification:
 def _resumed(arguments: argparse.Namespace) -> Verification:
     import shlex
 
-    from opscan.verify.resume import verify_resume
+    from opscan.verifying.resume import verify_resume
 
     words = shlex.split(arguments.resume)
     return verify_resume(

@@ -1,7 +1,7 @@
 """Where to seed, with Lightning: three trainings of one MLP. It needs lightning.
 
-Try `opscan verify opscan.examples.seeding_lightning:unseeded`, `:seeded_late` and `:seeded_first`: the first two part at
-their initial weights, the third is identical to the last bit.
+Try `opscan verify opscan.examples.seeding_lightning:unseeded`, `:seeded_late` and `:seeded_first`: the first two part
+at their initial weights, the third is identical to the last bit.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from opscan.observe.bits import bits_of
 # Note [The fingerprint]
 # The bytes are read as 32-bit words x_i, and the fingerprint is the sum of x_i * w_i in 64-bit integers that wrap
 # around, with one random 64-bit weight per place: multilinear hashing, whose sums of two different inputs agree with a
-# probability of at most 2**-33 within a row, and near it beyond (Lemire and Kaser, "Strongly universal string hashing is
-# fast", 2014). Integer sums wrap to the same value in any order and on any device. The weights are those of a fixed
+# probability of at most 2**-33 within a row, and near it beyond (Lemire and Kaser, "Strongly universal string hashing
+# is fast", 2014). Integer sums wrap to the same value in any order and on any device. The weights are those of a fixed
 # seed, so that files of two machines compare.
 # Two words are read as one int64: low * w + high * (v + 2**32 * w) is (both) * w + (high) * v.
 

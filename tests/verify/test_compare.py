@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opscan.errors import VerifyError
-from opscan.verify.cause import explain
-from opscan.verify.compare import Comparison
-from opscan.verify.growth import Growth
-from opscan.verify.stream import Writer, read_header, read_records
-from opscan.verify.watch.digests import read_samples, samples_of
+from opscan.verifying.cause import explain
+from opscan.verifying.compare import Comparison
+from opscan.verifying.growth import Growth
+from opscan.verifying.stream import Writer, read_header, read_records
+from opscan.verifying.watch.digests import read_samples, samples_of
 
 
 def value(step: int, number: float, name: str = "loss") -> dict[str, Any]:

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from opscan.verify.cause import Cause
-from opscan.verify.growth import Growth
-from opscan.verify.outcome import Verification
-from opscan.verify.plot import plot
+from opscan.verifying.cause import Cause
+from opscan.verifying.growth import Growth
+from opscan.verifying.outcome import Verification
+from opscan.verifying.plot import plot
 from tests.verify.test_compare import value
 
 EVIL = "<script>alert('&')</script>"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from opscan.verify.cause import KINDS
-from opscan.verify.growth import Row
-from opscan.verify.outcome import Verification
+from opscan.verifying.cause import KINDS
+from opscan.verifying.growth import Row
+from opscan.verifying.outcome import Verification
 
 _LABEL = 12
 _SHOWN = 10

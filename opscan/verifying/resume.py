@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from opscan.errors import VerifyError
-from opscan.verify.cause import Cause, explain
-from opscan.verify.compare import Compared, Comparison
-from opscan.verify.options import Options
-from opscan.verify.outcome import Verification
-from opscan.verify.runs import Run, Script
-from opscan.verify.stream import Record, read_header, read_records
-from opscan.verify.verify import folder_for, verification
-from opscan.verify.words import few, generator_words
+from opscan.verifying.cause import Cause, explain
+from opscan.verifying.compare import Compared, Comparison
+from opscan.verifying.options import Options
+from opscan.verifying.outcome import Verification
+from opscan.verifying.runs import Run, Script
+from opscan.verifying.stream import Record, read_header, read_records
+from opscan.verifying.verify import folder_for, verification
+from opscan.verifying.words import few, generator_words
 
 _KINDS = ("batch", "value", "step")
 

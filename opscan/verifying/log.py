@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from opscan.verify.watch.recording import Recording
+    from opscan.verifying.watch.recording import Recording
 
 recording: Recording | None = None
 """The run that is being recorded in this process, if one is."""

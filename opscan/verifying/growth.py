@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from opscan.verify.stream import Record
-from opscan.verify.watch.digests import read_samples
+from opscan.verifying.stream import Record
+from opscan.verifying.watch.digests import read_samples
 
 _ROWS = 2000
 """More rows than this are joined in pairs: of two the larger difference is kept."""

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from opscan.errors import VerifyError
-from opscan.verify.cause import Cause, explain
-from opscan.verify.compare import Compared, Comparison
-from opscan.verify.options import Options
-from opscan.verify.outcome import Verification
-from opscan.verify.runs import Function, Run, Script
-from opscan.verify.stream import Record, read_header, read_records
+from opscan.verifying.cause import Cause, explain
+from opscan.verifying.compare import Compared, Comparison
+from opscan.verifying.options import Options
+from opscan.verifying.outcome import Verification
+from opscan.verifying.runs import Function, Run, Script
+from opscan.verifying.stream import Record, read_header, read_records
 
 _ATTEMPTS = 3
 """Pairs of runs made to find the op, where runs part in another step each time."""
@@ -111,7 +111,7 @@ class Search:
         return cause
 
     def _of_sets(self, cause: Cause) -> Cause:
-        from opscan.verify.sets import set_lines
+        from opscan.verifying.sets import set_lines
 
         words = "with PYTHONHASHSEED=0 the runs agree here: the order of a set, or hash() of a text, decides"
         cause = replace(cause, explained=True).with_line("hash", words)

@@ -12,15 +12,15 @@ from types import ModuleType
 from typing import Any
 
 from opscan import __version__
-from opscan.verify import log
-from opscan.verify.options import Options
-from opscan.verify.stream import Record, Writer
-from opscan.verify.watch.loaders import LOADER, Loaders
-from opscan.verify.watch.others import watch_jax, watch_tensorflow
-from opscan.verify.watch.patches import Patches
-from opscan.verify.watch.randoms import watch_numpy, watch_random
-from opscan.verify.watch.recording import Recording
-from opscan.verify.watch.values import (
+from opscan.verifying import log
+from opscan.verifying.options import Options
+from opscan.verifying.stream import Record, Writer
+from opscan.verifying.watch.loaders import LOADER, Loaders
+from opscan.verifying.watch.others import watch_jax, watch_tensorflow
+from opscan.verifying.watch.patches import Patches
+from opscan.verifying.watch.randoms import watch_numpy, watch_random
+from opscan.verifying.watch.recording import Recording
+from opscan.verifying.watch.values import (
     KERAS_CALLBACKS,
     LIGHTNING,
     TENSORBOARD,
@@ -84,10 +84,10 @@ def _forked(recording: Recording) -> None:
 
 
 def _watch_torch(torch: Any, recording: Recording, patches: Patches) -> None:
-    from opscan.verify.watch.compiled import watch_compiled
-    from opscan.verify.watch.modules import Modules
-    from opscan.verify.watch.steps import Steps
-    from opscan.verify.watch.torch_ops import Watch
+    from opscan.verifying.watch.compiled import watch_compiled
+    from opscan.verifying.watch.modules import Modules
+    from opscan.verifying.watch.steps import Steps
+    from opscan.verifying.watch.torch_ops import Watch
 
     modules = Modules()
     modules.install(patches)

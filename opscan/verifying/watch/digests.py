@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from opscan.verify.watch.recording import hashed, mixed
+from opscan.verifying.watch.recording import hashed, mixed
 
 SAMPLES = 8
 """Elements of each parameter that are kept beside its digest."""

@@ -15,9 +15,9 @@ from typing import Any
 from opscan.blame import one_line, user_line
 from opscan.isolation.client import isolated, stop_server
 from opscan.isolation.outcome import Limits, ended_words
-from opscan.verify.child import VARIABLE, Plan, rank_path, tell_returned
-from opscan.verify.options import Options
-from opscan.verify.watch.install import recorded
+from opscan.verifying.child import VARIABLE, Plan, rank_path, tell_returned
+from opscan.verifying.options import Options
+from opscan.verifying.watch.install import recorded
 
 FOREVER_S = 3e8
 _TAIL = 2000
@@ -70,9 +70,9 @@ class Script:
 
     def _command(self) -> list[str]:
         if self.ranks == 1:
-            return [sys.executable, "-m", "opscan.verify.child"]
+            return [sys.executable, "-m", "opscan.verifying.child"]
         run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(self.ranks)]
-        return [*run, "-m", "opscan.verify.child"]
+        return [*run, "-m", "opscan.verifying.child"]
 
 
 @dataclass(frozen=True, slots=True)

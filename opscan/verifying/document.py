@@ -7,8 +7,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from opscan.verify.growth import Row
-from opscan.verify.outcome import Verification
+from opscan.verifying.growth import Row
+from opscan.verifying.outcome import Verification
 
 SCHEMA = 1
 

@@ -12,9 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from opscan.blame import lines_of
 from opscan.observe.fingerprint import fingerprint
-from opscan.verify.watch.modules import Modules
-from opscan.verify.watch.recording import Recording
-from opscan.verify.watch.storages import Storages
+from opscan.verifying.watch.modules import Modules
+from opscan.verifying.watch.recording import Recording
+from opscan.verifying.watch.storages import Storages
 
 _ALLOCATE = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted"}
 _OVERWRITE = ("aten.zero_.", "aten.fill_.", "aten.copy_.", "aten._foreach_zero_.", "aten._foreach_copy_.")

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-from opscan.verify.growth import Growth
-from opscan.verify.stream import Record
+from opscan.verifying.growth import Growth
+from opscan.verifying.stream import Record
 
 Channel = tuple[Any, ...]
 _LONGEST = 20_000

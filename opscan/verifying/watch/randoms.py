@@ -11,13 +11,13 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from opscan.blame import is_librarys
-from opscan.verify.watch.patches import Patches
-from opscan.verify.watch.recording import Recording, hashed
+from opscan.verifying.watch.patches import Patches
+from opscan.verifying.watch.recording import Recording, hashed
 
 _PYTHON = (
     "random", "uniform", "triangular", "randint", "choice", "randrange", "sample", "shuffle", "choices",
-    "normalvariate", "lognormvariate", "expovariate", "vonmisesvariate", "gammavariate", "gauss", "betavariate", "paretovariate",
-    "weibullvariate", "getrandbits", "randbytes",
+    "normalvariate", "lognormvariate", "expovariate", "vonmisesvariate", "gammavariate", "gauss", "betavariate",
+    "paretovariate", "weibullvariate", "getrandbits", "randbytes",
 )  # fmt: skip
 _NOT_DRAWS = frozenset((
     "seed", "get_state", "set_state", "get_bit_generator", "set_bit_generator", "spawn", "bit_generator",

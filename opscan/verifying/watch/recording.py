@@ -12,8 +12,8 @@ from types import FrameType
 from typing import Any
 
 from opscan.blame import lines_of
-from opscan.verify.options import Options
-from opscan.verify.stream import Record, Writer
+from opscan.verifying.options import Options
+from opscan.verifying.stream import Record, Writer
 
 _DRAWS_IN_ONE = 1000
 """Draws from one generator at one place are one record, up to so many."""

@@ -1,4 +1,4 @@
-"""A recorded run in a process of its own: `python -m opscan.verify.child`, with a Plan in the variable OPSCAN_VERIFY.
+"""A recorded run in a process of its own: `python -m opscan.verifying.child`, with a Plan in OPSCAN_VERIFY.
 
 The script or function is run as Python itself would run it, and every rank of torchrun writes a file of its own.
 """
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from opscan.blame import one_line, user_line
-from opscan.verify.options import Options, read_options
-from opscan.verify.watch.install import recorded
-from opscan.verify.watch.recording import Recording
+from opscan.verifying.options import Options, read_options
+from opscan.verifying.watch.install import recorded
+from opscan.verifying.watch.recording import Recording
 
 VARIABLE = "OPSCAN_VERIFY"
 

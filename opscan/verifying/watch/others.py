@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from opscan.verify.watch.patches import Patches
-from opscan.verify.watch.recording import Recording, as_number
+from opscan.verifying.watch.patches import Patches
+from opscan.verifying.watch.recording import Recording, as_number
 
 
 def watch_jax(recording: Recording, patches: Patches) -> Callable[[ModuleType], None]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from opscan.verify.compare import Compared, Parting
-from opscan.verify.kernels import rule_lines
-from opscan.verify.origin import origin_lines, origins_of
-from opscan.verify.stream import Record
-from opscan.verify.words import few, file_line, place_words
+from opscan.verifying.compare import Compared, Parting
+from opscan.verifying.kernels import rule_lines
+from opscan.verifying.origin import origin_lines, origins_of
+from opscan.verifying.stream import Record
+from opscan.verifying.words import few, file_line, place_words
 
 
 @dataclass(frozen=True, slots=True)

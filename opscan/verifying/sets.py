@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from opscan.verify.runs import Function, Script
-from opscan.verify.words import file_line
+from opscan.verifying.runs import Function, Script
+from opscan.verifying.words import file_line
 
 _FILES = 50
 _GO_THROUGH = {"list", "tuple", "enumerate", "iter", "zip", "map", "join"}

@@ -12,10 +12,10 @@ import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
 from opscan.blame import lines_of
-from opscan.verify.watch.modules import Modules
-from opscan.verify.watch.patches import Patches
-from opscan.verify.watch.recording import Recording
-from opscan.verify.watch.torch_ops import Watch, _tensors
+from opscan.verifying.watch.modules import Modules
+from opscan.verifying.watch.patches import Patches
+from opscan.verifying.watch.recording import Recording
+from opscan.verifying.watch.torch_ops import Watch, _tensors
 
 
 def watch_compiled(recording: Recording, watch: Watch, modules: Modules, patches: Patches) -> None:

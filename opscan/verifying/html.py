@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from opscan.verify.growth import Row
-from opscan.verify.outcome import Verification
-from opscan.verify.plot import plot
-from opscan.verify.text import cells_of, compared_words, headline, run_names, shown_rows
+from opscan.verifying.growth import Row
+from opscan.verifying.outcome import Verification
+from opscan.verifying.plot import plot
+from opscan.verifying.text import cells_of, compared_words, headline, run_names, shown_rows
 
 _STYLE = """\
 body{font-family:sans-serif;font-size:14px;line-height:1.45;color:#24292f;max-width:60em;margin:2em auto;padding:0 1em}

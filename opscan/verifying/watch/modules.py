@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules import module as hooks
 
 from opscan.blame import lines_of
-from opscan.verify.watch.patches import Patches
+from opscan.verifying.watch.patches import Patches
 
 
 class Modules:

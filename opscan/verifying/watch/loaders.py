@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from opscan.blame import lines_of
-from opscan.verify.watch.digests import leaves_of
-from opscan.verify.watch.patches import Patches
-from opscan.verify.watch.recording import Recording, hashed
+from opscan.verifying.watch.digests import leaves_of
+from opscan.verifying.watch.patches import Patches
+from opscan.verifying.watch.recording import Recording, hashed
 
 LOADER = "torch.utils.data.dataloader"
 

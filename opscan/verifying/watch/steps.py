@@ -13,11 +13,11 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from opscan.blame import lines_of
 from opscan.observe.fingerprint import fingerprint
-from opscan.verify.watch.digests import samples_of
-from opscan.verify.watch.modules import Modules
-from opscan.verify.watch.patches import Patches
-from opscan.verify.watch.recording import Recording, hashed, mixed
-from opscan.verify.watch.torch_ops import Watch
+from opscan.verifying.watch.digests import samples_of
+from opscan.verifying.watch.modules import Modules
+from opscan.verifying.watch.patches import Patches
+from opscan.verifying.watch.recording import Recording, hashed, mixed
+from opscan.verifying.watch.torch_ops import Watch
 
 
 class Steps:

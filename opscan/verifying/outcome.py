@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from opscan.verify.cause import Cause
-from opscan.verify.growth import Growth
+from opscan.verifying.cause import Cause
+from opscan.verifying.growth import Growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +38,24 @@ class Verification:
 
     def to_text(self, width: int = 80) -> str:
         """As a terminal shows it."""
-        from opscan.verify.text import render_text
+        from opscan.verifying.text import render_text
 
         return render_text(self, width)
 
     def to_html(self) -> str:
         """A page of its own, with the plots in it."""
-        from opscan.verify.html import render_page
+        from opscan.verifying.html import render_page
 
         return render_page(self)
 
     def _repr_html_(self) -> str:
-        from opscan.verify.html import render_body
+        from opscan.verifying.html import render_body
 
         return render_body(self)
 
     def to_json(self) -> str:
         """One versioned document."""
-        from opscan.verify.document import render_json
+        from opscan.verifying.document import render_json
 
         return render_json(self)
 

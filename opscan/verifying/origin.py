@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from opscan.verify.compare import Compared, Parting
-from opscan.verify.stream import Record
-from opscan.verify.words import generator_words, place_words
+from opscan.verifying.compare import Compared, Parting
+from opscan.verifying.stream import Record
+from opscan.verifying.words import generator_words, place_words
 
 
 def origins_of(first: Parting, compared: Compared) -> list[Parting]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from opscan.verify.watch.patches import Patches
-from opscan.verify.watch.recording import Recording
+from opscan.verifying.watch.patches import Patches
+from opscan.verifying.watch.recording import Recording
 
 TENSORBOARD = ("torch.utils.tensorboard.writer", "tensorboardX.writer")
 LIGHTNING = ("lightning.pytorch.core.module", "pytorch_lightning.core.module")
@@ -110,7 +110,7 @@ def _numbers(logs: Any) -> list[tuple[str, Any]]:
 
 def _weights_of(callbacks: Any, names: bool = True) -> dict[str, Any] | None:
     """Names, digests and samples of a Keras model's weights."""
-    from opscan.verify.watch.digests import digest_of, samples_of
+    from opscan.verifying.watch.digests import digest_of, samples_of
 
     model = getattr(callbacks, "_model", None) or getattr(callbacks, "model", None)
     if model is None:
