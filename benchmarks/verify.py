@@ -1,9 +1,9 @@
 """What recording costs, as ratios measured side by side in one run: `python benchmarks/verify.py`.
 
 Plain and recorded steps of one model alternate in one process, so that whatever else the machine does falls on both;
-each row is the median of the ratios of neighbours, in CPU time of one thread. `steps` records parameters, gradients, draws and losses of each
-step, `ops` the digests of every op's outputs besides. The last rows are of memory: the peak of a recorded run of many
-steps against one of few.
+each row is the median of the ratios of neighbours, in CPU time of one thread. `steps` records parameters, gradients,
+draws and losses of each step, `ops` the digests of every op's outputs besides. The last row is of memory: the peak of
+a recorded run of many steps against one of few.
 """
 
 from __future__ import annotations
