@@ -72,3 +72,7 @@ class SweepError(OpscanError):
 
 class DocumentError(OpscanError):
     """A JSON document of earlier findings could not be read: no such file, not opscan's, or of a newer schema."""
+
+
+class VerifyError(OpscanError):
+    """Runs could not be made or compared: no such script, no record, or nothing in it to compare."""

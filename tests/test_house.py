@@ -37,10 +37,11 @@ ROOMS = [
     {"accepted", "diffs"},
     {"reporting"},
     {"scan", "cases", "together"},
-    {"calibrate", "sweeps"},
+    {"calibrate", "sweeps", "verifying"},
     {"files", "surgery"},
     {"fixing"},
     {"cli"},
+    {"examples"},
 ]
 """Lower rooms first: a file imports from its own room's level or below."""
 
