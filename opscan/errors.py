@@ -54,6 +54,10 @@ class TraceError(OpscanError):
         self.call = call
 
 
+class OutputError(OpscanError):
+    """A file could not be written."""
+
+
 class AuditError(OpscanError):
     """A torch build could not be read: no such file, no build, or the libraries that read machine code are missing."""
 

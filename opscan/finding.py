@@ -101,6 +101,24 @@ class Waived(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """What hangs on a finding's results: what differs from run to run where they do.
+
+    `output` is whether anything the call returns does, `loss` whether the loss does, `inputs` whether the gradient of
+    an input does. `gradients` are the parameters whose gradients do, in the order backward comes to them, of
+    `of_gradients` in all. `read` are the lines where Python reads such a value (`.item()`): what is decided by it is
+    not followed any further.
+    """
+
+    output: bool
+    loss: bool
+    inputs: bool
+    gradients: tuple[str, ...]
+    of_gradients: int
+    read: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Equal ops under one rule, grouped: everything there is to say about them.
 
@@ -110,7 +128,7 @@ class Finding:
     `waived` is the project's reason to accept it; `known` says that a baseline has it.
     `replacements` are what may be written instead, in words; `remedies` are importable, each with the line it is for.
     `predicted` is the verdict the rules give, None where none does; `observed` and `replay` are what a real device was
-    seen to do, None where none was asked.
+    seen to do, None where none was asked. `spread` is what the results reach, None where they cannot vary.
     """
 
     rule: str
@@ -135,6 +153,7 @@ class Finding:
     observed: Observed | None = None
     replay: Replay | None = None
     remedies: tuple[Remedy, ...] = ()
+    spread: Spread | None = None
 
     @property
     def count(self) -> int:

@@ -21,6 +21,7 @@ from opscan.report.report import Report
 from opscan.reporting import informed, make_report
 from opscan.rules.load import Ruleset, load_rules
 from opscan.solving.slots import names_of
+from opscan.spread.reach import reach
 from opscan.steps.find import find_inputs
 from opscan.steps.fit import fit
 from opscan.steps.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
@@ -276,7 +277,8 @@ def _run(step: Step, plan: Plan, report: Report, rules: Ruleset) -> Report:
     seen = observe(step, plan.device, frozenset(rules.by_call), plan.replays, plan.wanted(rules))
     findings = report.findings
     if seen.trace is not None:
-        findings = merged([Matched(findings, {}), match(seen.trace, rules, report.environment)]).findings
+        found = reach(seen.trace, match(seen.trace, rules, report.environment)).matched
+        findings = merged([Matched(findings, {}), found]).findings
     return replace(report, findings=seen.beside(findings), run=seen.run)
 
 

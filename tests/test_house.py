@@ -33,6 +33,7 @@ ROOMS = [
     {"match", "observe"},
     {"remedies"},
     {"report"},
+    {"spread"},
     {"accepted", "diffs"},
     {"reporting"},
     {"scan", "cases"},

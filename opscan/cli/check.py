@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +40,14 @@ examples:
   opscan check 'zoo:Net(num_classes=10)' --loss cross_entropy --strict
   opscan check mymodel:CNN_v2 --torch 1.8.1 --format json
   opscan check mymodel:CNN_v2 --baseline known.json --format markdown
+  opscan check mymodel:CNN_v2 -o report.html
   opscan check --explain OPS102
 """
+
+_SUFFIXES = {
+    ".json": "json", ".html": "html", ".htm": "html", ".sarif": "sarif", ".md": "markdown", ".csv": "csv",
+    ".xml": "junit",
+}  # fmt: skip
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -73,6 +80,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     output = parser.add_argument_group("what to show")
     add_format(output)
+    parser.set_defaults(format=None)
+    output.add_argument(
+        "-o", "--output", type=Path, metavar="FILE",
+        help="write it there, and print the verdict alone; without --format the suffix says which (.html, .json,"
+        " .sarif, .md, .csv, .xml)",
+    )  # fmt: skip
     add_show(output)
     output.add_argument("--explain", metavar="RULE", help="print what a rule knows, with its evidence, as OPS102")
     output.add_argument(
@@ -99,7 +112,11 @@ def _check(arguments: argparse.Namespace) -> int:
         return CLEAN if written else COULD_NOT_LOOK
     stale = stale_waivers_of(config.waivers, reports, not unseen)
     outcome = Outcome(tuple(reports), unseen, stale, arguments.show, arguments.fail_on, bool(arguments.baseline))
-    if text := _rendered(outcome, arguments):
+    arguments.format = arguments.format or _format_of(arguments.output)
+    text = _rendered(outcome, arguments)
+    if arguments.output is not None:
+        _write(arguments.output, text, reports)
+    elif text:
         print(text)
     return COULD_NOT_LOOK if unseen else FINDINGS if outcome.fails else CLEAN
 
@@ -123,6 +140,22 @@ def _scanned(arguments: argparse.Namespace, config: Config) -> tuple[list[Report
             complain(str(error))
             unseen.append(Unseen(target, str(error).removeprefix(f"{target}: ")))
     return reports, tuple(unseen)
+
+
+def _format_of(output: Path | None) -> str:
+    return _SUFFIXES.get(output.suffix.lower(), "table") if output is not None else "table"
+
+
+def _write(output: Path, text: str, reports: Sequence[Report]) -> None:
+    """Write a rendering, and print what it comes to."""
+    from opscan.cli.write import write_text
+    from opscan.formats.text import printable
+    from opscan.report.words import verdict_line
+
+    write_text(output, text)
+    for report in reports:
+        print(printable(f"{report.target}: {verdict_line(report)}"))
+    print(f"written to {output}")
 
 
 def _rendered(outcome: Outcome, arguments: argparse.Namespace) -> str:

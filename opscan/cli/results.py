@@ -23,7 +23,7 @@ def add_format(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--format", choices=("table", *DOCUMENT_WORDS), default="table",
         help="table, or for machines: sarif (code scanning), github (annotations), junit (test reports), markdown (a"
-        " comment on a pull request), csv, json",
+        " comment on a pull request), csv, json; html: a page of its own",
     )  # fmt: skip
     add_colour(group)
     much = group.add_mutually_exclusive_group()

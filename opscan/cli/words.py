@@ -14,7 +14,7 @@ REPLAY_WORDS = ("all", "rules", "unknown")
 TRACE_DEVICE_WORDS = ("meta", "cpu")
 DEVICE_WORDS = ("auto", "cuda", "mps", "cpu")
 BACKEND_WORDS = ("loky", "dask", "ray")
-DOCUMENT_WORDS = ("json", "sarif", "github", "junit", "markdown", "csv")
+DOCUMENT_WORDS = ("json", "sarif", "github", "junit", "markdown", "csv", "html")
 FORMAT_WORDS = ("table", "csv", "json", "html", "markdown")
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from opscan import __version__
-from opscan.finding import Finding, Line, Place, Remedy
+from opscan.finding import Finding, Line, Place, Remedy, Spread
 from opscan.report.fingerprint import code_of, place_fingerprints
 from opscan.report.outcome import StaleWaiver, Unseen
 from opscan.report.report import Report
@@ -87,6 +87,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "predicted": finding.predicted,
         "observed": finding.observed,
         "replay": finding.replay._asdict() if finding.replay else None,
+        "reaches": _spread(finding.spread) if finding.spread else None,
         "message": finding.message,
         "replacements": [
             {"name": each.name, "same_values": each.same_values, "how": each.how} for each in finding.replacements
@@ -108,6 +109,17 @@ def _place(place: Place, fingerprint: str) -> dict[str, Any]:
         "code": code_of(place),
         "count": place.count,
         "fingerprint": fingerprint,
+    }
+
+
+def _spread(spread: Spread) -> dict[str, Any]:
+    return {
+        "output": spread.output,
+        "loss": spread.loss,
+        "inputs": spread.inputs,
+        "gradients": list(spread.gradients),
+        "of_gradients": spread.of_gradients,
+        "read": [_line(line) for line in spread.read],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opscan.report.outcome import Outcome
 
-DOCUMENTS = ("json", "sarif", "github", "junit", "markdown", "csv")
+DOCUMENTS = ("json", "sarif", "github", "junit", "markdown", "csv", "html")
 """Formats that hold all reports of a command in one text."""
 
 
@@ -30,6 +30,10 @@ def render(outcome: Outcome, format: str) -> str:
         from opscan.report.markdown import render_markdown
 
         return render_markdown(outcome)
+    if format == "html":
+        from opscan.report.html_page import render_page
+
+        return render_page(outcome.reports, outcome.unseen, outcome.stale).rstrip("\n")
     from opscan.report.rows import render_csv
 
     return render_csv(outcome).rstrip("\n")

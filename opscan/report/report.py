@@ -6,14 +6,16 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opscan.environment import Environment, Strictness
 from opscan.finding import Finding, Run, ScanCost
-from opscan.rules.schema import VERDICTS
+from opscan.report.stepgraph import StepGraph
+from opscan.rules.schema import VERDICTS, Rule
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 ALL_VERDICTS = (*VERDICTS, "unknown")
 """The closed set of verdicts, most severe first."""
@@ -26,7 +28,8 @@ class Report:
     `known_ops` are ops that no rule speaks for and that a baseline has.
 
     `unknown` counts the ops that no rule speaks for; `run` is what came of running the step on a device, None where it
-    was not; `cost` is what scanning took. In a notebook a report shows itself as HTML.
+    was not; `cost` is what scanning took. `graph` is the step as it is drawn, `rules` are the rows behind the findings.
+    In a notebook a report shows itself as HTML.
     """
 
     target: str
@@ -39,6 +42,8 @@ class Report:
     known_ops: frozenset[str] = frozenset()
     run: Run | None = None
     cost: ScanCost | None = None
+    graph: StepGraph | None = None
+    rules: tuple[Rule, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Ops per verdict, `unknown` included; verdicts that do not occur are left out."""
@@ -83,6 +88,21 @@ class Report:
         from opscan.report.table import render_table
 
         return render_table(self if cost else self.without_cost(), width=width, show=show)
+
+    def to_html(self, cost: bool = False) -> str:
+        """One self-contained page: findings in their source, the model as a tree, the graph; `cost` as --cost."""
+        from opscan.report.html_page import render_page
+
+        return render_page([self if cost else self.without_cost()])
+
+    def plot(self, axes: Any = None) -> Figure:
+        """Draw which gradients each finding reaches, into matplotlib's `axes` if given.
+
+        Raises ImportError without matplotlib.
+        """
+        from opscan.report.plot import plot
+
+        return plot(self, axes)
 
     def _repr_html_(self) -> str:
         from opscan.report.html import render_html

@@ -11,12 +11,13 @@ from opscan.formats.paths import find_root, relative_path
 from opscan.formats.text import printable
 from opscan.report.fingerprint import fingerprint, place_fingerprints, target_identity
 from opscan.report.outcome import Outcome
+from opscan.report.reaches import reach_words
 from opscan.report.report import Report
 from opscan.report.spots import spots
 
 COLUMNS = (
     "target", "device", "torch", "rule", "verdict", "fails", "op", "phase", "count", "modules", "lines", "bits",
-    "default", "strict", "warn_only", "observed", "waived", "known", "message", "fingerprint",
+    "default", "strict", "warn_only", "observed", "reaches", "waived", "known", "message", "fingerprint",
 )  # fmt: skip
 
 
@@ -70,6 +71,7 @@ def _row(outcome: Outcome, report: Report, finding: Finding, root: Path) -> tupl
         finding.strict,
         finding.warn_only,
         finding.observed,
+        reach_words(finding.spread) if finding.spread else None,
         finding.waived.reason if finding.waived else None,
         finding.known,
         " ".join(finding.message.split()),

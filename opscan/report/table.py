@@ -15,6 +15,7 @@ from opscan.report.instead import Advice, advice_of, other_ways
 from opscan.report.paint import VERDICT_STYLES, Paint
 from opscan.report.printable import printable_report
 from opscan.report.quote import quote
+from opscan.report.reaches import reach_words
 from opscan.report.report import Report
 from opscan.report.words import (
     ALWAYS_SHOWN,
@@ -110,6 +111,8 @@ def _details(finding: Finding, environment: Environment, width: int, paint: Pain
     for at, (module, where) in enumerate(places):
         lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width, paint))
     lines.extend(_wrapped(label, text, width, paint) for label, text in mode_lines(finding, environment))
+    if finding.spread is not None:
+        lines.append(_wrapped("reaches", reach_words(finding.spread), width, paint))
     lines.append(_wrapped("why", finding.message, width, paint))
     instead = [_drop_in(advice, width) for advice in advice_of(finding)]
     instead += [_other_way(each, width) for each in other_ways(finding)]

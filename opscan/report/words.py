@@ -228,7 +228,7 @@ def verdict_line(report: Report) -> str:
     listed = [finding for finding in report.findings if finding.verdict in VARYING]
     unwritten = _counted(finding for finding in report.findings if finding.verdict == "uninitialized")
     varying = [finding for finding in listed if finding.bits != "cannot vary"]
-    stopped = _counted(finding for finding in listed if finding.verdict == "raises" and finding not in varying)
+    stopped = _counted(finding for finding in listed if finding.verdict == "raises" and finding.bits == "cannot vary")
     if not varying:
         text = f"Nothing {'else ' * bool(unwritten)}nondeterministic in {total} {split}."
     else:

@@ -127,6 +127,9 @@ class Condition:
     facts: frozenset[str] = field(repr=False)
     code: CodeType = field(repr=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return parse_condition, (self.text,)  # code objects cannot be pickled
+
     def holds(self, arguments: Mapping[str, Any]) -> bool:
         """Whether the expression is true for these arguments; True when it cannot be evaluated.
 

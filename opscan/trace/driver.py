@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from opscan.blame import one_line, user_line
 from opscan.errors import TraceError
@@ -233,11 +233,12 @@ def trace_under(
         stack.enter_context(_user_errors(call, recorder))
         with regime.watching(), regime.autocast.region():
             outputs = call(*held[0], **held[1])
+            returned, losses = recorder.nodes_of(_tensors_in(outputs)), tuple(recorder.losses)
             if loss is not None:
                 recorder.loss = True
                 outputs = loss(outputs)
         if training and not calls.ran_backward:
-            _run_backward(regime, outputs, assumptions)
+            losses = _run_backward(regime, outputs, assumptions)
     if regime.autocast.assumed:
         assumptions.append(
             f"autocast: a region for the CPU is taken for one on {regime.autocast.casting.device}, not here"
@@ -251,6 +252,8 @@ def trace_under(
         places=recorder.choices.places,
         assumptions=tuple(assumptions),
         assumed_sizes=assumed_sizes,
+        outputs=tuple(node for node in returned if node not in losses),
+        losses=losses,
     )
 
 
@@ -289,7 +292,8 @@ def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, .
         for name, tensor in (*root.named_parameters(), *root.named_buffers()):
             if not is_lazy(tensor):
                 role: Role = "weight" if tensor.requires_grad else "buffer"
-                node = recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, role)
+                path = f"{prefix}.{name}" if prefix else name
+                node = recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, role, path)
                 if (unwritten := left_unwritten(modules, prefix, name)) is not None:
                     node.meta["unwritten"] = unwritten
     for name, value in (*((f"input_{position}", value) for position, value in enumerate(args)), *kwargs.items()):
@@ -299,22 +303,27 @@ def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, .
             recorder.add_input(name, tensor, "data")
 
 
-def _run_backward(regime: Regime, outputs: Any, assumptions: list[str]) -> None:
-    """Feed a dense gradient into every output that has a history; a scalar output is taken for the loss.
+def _run_backward(regime: Regime, outputs: Any, assumptions: list[str]) -> tuple[fx.Node, ...]:
+    """Feed a dense gradient into every output that has a history; a scalar output is taken for the loss, and returned.
 
     `.sum()` would feed expanded gradients: strides no real loss produces, which hide reordering.
     """
     roots = [tensor for tensor in _loss_or_outputs(outputs) if tensor.grad_fn is not None]
     if not roots:
         assumptions.append("backward: no output has a gradient, so there is none")
-        return
+        return ()
     gradients = [regime.gradient_for(root) for root in roots]
+    differentiated = regime.recorder.nodes_of(roots)
+    has_loss = len(roots) == 1 and roots[0].numel() == 1
     for position, gradient in enumerate(gradients):
-        regime.recorder.add_input(f"grad_output_{position}", gradient, "data")
-    if not (len(roots) == 1 and roots[0].numel() == 1):
+        node = regime.recorder.add_input(f"grad_output_{position}", gradient, "data")
+        if not has_loss:
+            node.meta["stands_for"] = differentiated
+    if not has_loss:
         assumptions.append("backward: a dense gradient was fed into each output (--loss gives a loss function)")
     with regime.watching():
         torch.autograd.backward(roots, gradients)
+    return differentiated if has_loss else ()
 
 
 def _loss_or_outputs(outputs: Any) -> list[torch.Tensor]:
@@ -322,6 +331,10 @@ def _loss_or_outputs(outputs: Any) -> list[torch.Tensor]:
     loss = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", None)
     if isinstance(loss, torch.Tensor) and loss.grad_fn is not None:
         return [loss]
+    return _tensors_in(outputs)
+
+
+def _tensors_in(outputs: Any) -> list[torch.Tensor]:
     found: list[torch.Tensor] = []
     _collect(outputs, found, set())
     return found

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from opscan.environment import make_environment
-from opscan.finding import Finding, Line, NewerTorch, Place, Remedy, ScanCost, Waived
+from opscan.finding import Finding, Line, NewerTorch, Place, Remedy, ScanCost, Spread, Waived
 from opscan.report.outcome import Outcome, StaleWaiver, Unseen
 from opscan.report.report import Report
 from opscan.rules.schema import Replacement
@@ -117,6 +117,14 @@ PAD = Finding(
     ),
     newer_torch=NewerTorch("2.2", "nondeterministic", "deterministic"),
     predicted="raises",
+    spread=Spread(
+        output=False,
+        loss=False,
+        inputs=True,
+        gradients=("layers.1.weight", "layers.0.<b>", "stem.weight"),
+        of_gradients=9,
+        read=(Line("/home/me/net/model.py", 40),),
+    ),
 )
 CUMSUM = Finding(
     rule="OPS301",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -9,15 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from opscan.finding import ScanCost
+from opscan.finding import Line, ScanCost, Spread
 from opscan.report.brief import render_brief, render_line
 from opscan.report.document import render_json
 from opscan.report.github import render_github
 from opscan.report.html import render_html
+from opscan.report.html_data import page_data
+from opscan.report.html_page import render_page
+from opscan.report.html_safe import json_in_script, visible
 from opscan.report.junit import render_junit
 from opscan.report.markdown import render_markdown
 from opscan.report.paint import Paint
 from opscan.report.paths import short_paths
+from opscan.report.reaches import reach_words
 from opscan.report.report import Report
 from opscan.report.rows import render_csv
 from opscan.report.sarif import render_sarif
@@ -43,6 +49,7 @@ RENDERINGS = {
     "outcome.md": lambda: render_markdown(OUTCOME),
     "outcome.csv": lambda: render_csv(OUTCOME, ROOT),
     "full.html": lambda: render_html(FULL),
+    "full_page.json": lambda: json.dumps(page_data(FULL), indent=1, ensure_ascii=False),
 }
 
 
@@ -75,7 +82,7 @@ def test_the_document_has_the_keys_it_promises() -> None:
     assert list(report["findings"][0]) == [
         "rule", "verdict", "op", "phase", "count", "modules", "module_type", "constructed", "called", "default",
         "strict", "warn_only", "bits", "bits_why", "alert", "newer_torch", "predicted", "observed", "replay",
-        "message", "replacements", "remedies", "waived", "known", "places",
+        "reaches", "message", "replacements", "remedies", "waived", "known", "places",
     ]  # fmt: skip
     assert report["findings"][0]["count"] == 15
     assert report["findings"][0]["observed"] is None
@@ -146,3 +153,46 @@ def test_paths_that_differ_in_one_number_are_one(paths: list[str], short: list[s
 )
 def test_the_cost_in_words(cost: ScanCost, words: str) -> None:
     assert cost_words(cost) == words
+
+
+def test_a_page_lets_no_script_run_but_its_own_and_loads_nothing() -> None:
+    page = render_page([FULL, CLEAN])
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in page
+    outside = r"""(?:src|href)=["'](?!#)|url\((?!#)|@import|innerHTML|https?://(?!www\.w3\.org/2000/svg)"""
+    assert re.findall(outside, page) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["</script><script>", "<!--", "]]>", "\u2028", "a&b", "\x1b[31m", "\ud800", "\u202egnp.exe"]
+)
+def test_data_in_a_page_is_what_it_was_and_ends_nothing(text: str) -> None:
+    written = json_in_script({text: [text, 1, None]})
+    assert not set("<>&\u2028\x1b\ud800\u202e") & set(written)
+    assert json.loads(written) == {visible(text): [visible(text), 1, None]}
+
+
+@pytest.mark.parametrize(
+    ("spread", "words"),
+    [
+        pytest.param(Spread(False, False, False, (), 4), "no output and no gradient", id="nothing"),
+        pytest.param(Spread(True, True, False, (), 0), "the output; the loss", id="no backward"),
+        pytest.param(
+            Spread(False, False, False, ("embedding.weight",), 9), "1 of 9 gradients, embedding.weight", id="one"
+        ),
+        pytest.param(Spread(False, False, False, ("w",), 1), "the only gradient, w", id="the only one"),
+        pytest.param(
+            Spread(False, True, True, ("b", "a"), 2),
+            "the loss; all 2 gradients, b the first in backward; the gradient of an input",
+            id="all",
+        ),
+        pytest.param(
+            Spread(False, False, False, (), 4, (Line("net.py", 3),)),
+            "no output and no gradient. Python reads such a value in net.py:3: what it decides there is not followed",
+            id="read",
+        ),
+    ],
+)
+def test_what_a_finding_reaches_in_words(spread: Spread, words: str) -> None:
+    assert reach_words(spread) == words
