@@ -104,13 +104,13 @@ def _waivers(rows: Iterable[Any], path: Path) -> Iterator[Waiver]:
         try:
             yield _waiver(Table(row, place), number, path.parent)
         except RulesError as error:
-            raise ConfigError(error.what, error.where, f"{error.hint.partition(';')[0]}. {_HINT}") from error
+            raise ConfigError(error.what, error.where, f"{error.hint.partition(';')[0].rstrip('.')}. {_HINT}") from error
 
 
 def _waiver(table: Table, number: int, root: Path) -> Waiver:
-    texts = {name: table.text(name) if name in table else "" for name in ("rule", "op", *_PLACES)}
+    texts = {name: table.text(name, required=name in table) for name in ("rule", "op", *_PLACES)}
     reason, until = table.text("reason"), _day(table)
-    table.asked.extend(("rule", "op", *_PLACES, "until"))
+    table.asked.append("until")
     table.done()
     if not (texts["rule"] or texts["op"]):
         raise ConfigError("names no rule and no op", table.place, _HINT)
