@@ -127,6 +127,7 @@ class Finding:
     prints in its RuntimeError, when strict mode raises. `newer_torch` is the release that solves it, if one does.
     `waived` is the project's reason to accept it; `known` says that a baseline has it.
     `replacements` are what may be written instead, in words; `remedies` are importable, each with the line it is for.
+    `ranks` are the ranks of a run of several processes that have it; None: all of them, or there is only one process.
     `predicted` is the verdict the rules give, None where none does; `observed` and `replay` are what a real device was
     seen to do, None where none was asked. `spread` is what the results reach, None where they cannot vary.
     """
@@ -154,6 +155,7 @@ class Finding:
     replay: Replay | None = None
     remedies: tuple[Remedy, ...] = ()
     spread: Spread | None = None
+    ranks: tuple[int, ...] | None = None
 
     @property
     def count(self) -> int:

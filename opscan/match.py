@@ -21,7 +21,7 @@ from opscan.trace.hygiene import collector_rests
 OWN_NAMESPACES = frozenset({
     "aten", "prim", "prims", "rngprims", "quantized", "_quantized", "quantized_decomposed", "sparse", "mkldnn",
     "onednn", "mkl", "xnnpack", "c10d", "c10d_functional", "_c10d_functional", "_c10d_functional_autograd", "symm_mem",
-    "higher_order", "profiler", "inductor",
+    "higher_order", "profiler", "inductor", "fsdp",
 })  # fmt: skip
 """Namespaces of ops that torch itself ships. Any other op without a rule is unknown, never clean."""
 

@@ -78,6 +78,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     device.add_argument(
         "--replay-ops", choices=REPLAY_WORDS, default="all", help="all, or only those with rules, or unknown ones"
     )
+    device.add_argument(
+        "--processes", type=int, default=1, metavar="N",
+        help="start N ranks here, as `torchrun --nproc-per-node N -m opscan check` does, and report on all of them",
+    )  # fmt: skip
+    device.add_argument(
+        "--rank-timeout", type=float, default=120.0, metavar="SECONDS",
+        help="with several ranks: how long all ranks may stand still before they are ended (default: 120)",
+    )  # fmt: skip
     output = parser.add_argument_group("what to show")
     add_format(output)
     parser.set_defaults(format=None)
@@ -102,11 +110,35 @@ def _check(arguments: argparse.Namespace) -> int:
     if not arguments.targets:
         complain("no target is named: opscan check mymodel:Net")
         return COULD_NOT_LOOK
+    from opscan.distributed.launched import is_launched, joined
+
+    if arguments.world_size is None and is_launched():
+        from opscan.together.outcomes import check_together
+
+        arguments.device = _device_here(arguments.device)
+        with joined(arguments.rank_timeout) as ranks:
+            return check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
+    if arguments.processes > 1:
+        from opscan.distributed.launch import launch
+
+        return launch(arguments.processes, arguments.words)
+    return _told(arguments, _outcomes(arguments))
+
+
+def _device_here(device: str) -> str:
+    """Under torchrun the device is the one the ranks run on."""
+    import torch
+
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError]) -> int:
+    """Write what was found, with what is accepted of it; the exit status that says it."""
     from opscan.config import find_config
     from opscan.report.outcome import Outcome
 
     config = find_config(Path.cwd())
-    reports, unseen = _scanned(arguments, config)
+    reports, unseen = _accepted(arguments, config, outcomes)
     if arguments.write_baseline:
         written = not unseen and write_baseline(arguments.write_baseline, reports)
         return CLEAN if written else COULD_NOT_LOOK
@@ -121,25 +153,40 @@ def _check(arguments: argparse.Namespace) -> int:
     return COULD_NOT_LOOK if unseen else FINDINGS if outcome.fails else CLEAN
 
 
-def _scanned(arguments: argparse.Namespace, config: Config) -> tuple[list[Report], tuple[Unseen, ...]]:
+def _accepted(
+    arguments: argparse.Namespace, config: Config, outcomes: Sequence[Report | OpscanError]
+) -> tuple[list[Report], tuple[Unseen, ...]]:
     """The reports of the targets, with what is accepted in them, and the targets that could not be looked at."""
-    from opscan.environment import make_environment
-    from opscan.observe.plan import plan_run
     from opscan.report.outcome import Unseen
 
-    environment = make_environment(arguments.device, arguments.torch, arguments.strict, arguments.amp)
-    rules = config.ruleset(*arguments.rules)
-    plan = plan_run(environment, arguments.run, arguments.replay, arguments.replay_ops)
     accept = acceptance(arguments)
     reports, unseen = [], []
+    for target, outcome in zip(arguments.targets, outcomes, strict=True):
+        if isinstance(outcome, OpscanError):
+            complain(str(outcome))
+            unseen.append(Unseen(target, str(outcome).removeprefix(f"{target}: ")))
+        else:
+            reports.append(accept(outcome, config.waivers))
+    return reports, tuple(unseen)
+
+
+def _outcomes(arguments: argparse.Namespace) -> list[Report | OpscanError]:
+    """The report on each target, or why there is none."""
+    from opscan.config import find_config
+    from opscan.environment import make_environment
+    from opscan.observe.plan import plan_run
+
+    environment = make_environment(arguments.device, arguments.torch, arguments.strict, arguments.amp)
+    config = find_config(Path.cwd())
+    rules = config.ruleset(*arguments.rules)
+    plan = plan_run(environment, arguments.run, arguments.replay, arguments.replay_ops)
+    outcomes: list[Report | OpscanError] = []
     for target in arguments.targets:
         try:
-            report = scan_one(target, environment, rules, config, arguments, plan)
-            reports.append(accept(report, config.waivers))
+            outcomes.append(scan_one(target, environment, rules, config, arguments, plan))
         except OpscanError as error:
-            complain(str(error))
-            unseen.append(Unseen(target, str(error).removeprefix(f"{target}: ")))
-    return reports, tuple(unseen)
+            outcomes.append(error)
+    return outcomes
 
 
 def _format_of(output: Path | None) -> str:

@@ -50,6 +50,10 @@ def add_call(parser: argparse.ArgumentParser) -> None:
     )
     add_mode(what)
     what.add_argument(
+        "--world-size", type=int, metavar="N",
+        help="trace the step of rank 0 of N processes, with torch's fake process group (a bare module is put in DDP)",
+    )  # fmt: skip
+    what.add_argument(
         "--trace-device", choices=TRACE_DEVICE_WORDS, default="meta",
         help="cpu: run a small model for real instead of on meta, where what depends on values goes one way only",
     )  # fmt: skip
@@ -135,11 +139,15 @@ def scan_one(
     """Scan one target as the options of `add_call` say; whatever the user's code prints meanwhile goes to stderr."""
     from opscan.progress import progress
 
-    with contextlib.redirect_stdout(sys.stderr), progress(target):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        stack.enter_context(progress(target))
+        from opscan.distributed.world import world
         from opscan.scan import build_named, scan_target
         from opscan.target.inputs import call_batch_maker, make_inputs, parse_init, parse_input
 
         started = time.perf_counter()
+        stack.enter_context(world(arguments.world_size))
         gc.freeze()  # what was imported stays: collecting cycles need not look through it
         init = parse_init(arguments.init)
         specs = [parse_input(word) for word in arguments.input]
@@ -153,7 +161,7 @@ def scan_one(
             mode=arguments.mode,
             input_grad=arguments.input_grad,
             rules=rules,
-            plan=plan,
+            plan=plan if arguments.world_size is None else None,
             configured=config.inputs,
             trace_device=arguments.trace_device,
             rebuild=rebuild,

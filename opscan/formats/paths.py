@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ def find_root(start: Path) -> Path:
     return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start)
 
 
+@lru_cache(maxsize=1024)
 def relative_path(file: str, root: Path) -> str | None:
     """The path below `root`, with slashes; None for a file that is not there, and for a cell of a notebook."""
     if file.startswith("<"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import linecache
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple
 
 from opscan.finding import Line
@@ -26,15 +25,28 @@ class Span(NamedTuple):
     end_column: int
 
 
-def calls_at(module: Module, name: str, line: int) -> list[Call]:
-    """The calls of a public name, a function, a class or a method of tensors, that a line is part of."""
-    calls = module.methods(name.removeprefix(METHOD)) if name.startswith(METHOD) else module.calls(name)
-    return [call for call in calls if spans(call.node, line)]
+class Calls:
+    """The calls in a file, looked up by name and line."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self._known: dict[str, dict[int, list[Call]]] = {}
+
+    def at(self, name: str, line: int) -> list[Call]:
+        """The calls of a public name, a function, a class or a method of tensors, that a line is part of."""
+        if name not in self._known:
+            is_method = name.startswith(METHOD)
+            calls = self.module.methods(name.removeprefix(METHOD)) if is_method else self.module.calls(name)
+            self._known[name] = _by_line(calls)
+        return self._known[name].get(line, [])
 
 
-def spans(node: ast.expr, line: int) -> bool:
-    """Whether a line is part of an expression."""
-    return node.lineno <= line <= (node.end_lineno or node.lineno)
+def _by_line(calls: Iterable[Call]) -> dict[int, list[Call]]:
+    found: dict[int, list[Call]] = {}
+    for call in calls:
+        for line in range(call.node.lineno, (call.node.end_lineno or call.node.lineno) + 1):
+            found.setdefault(line, []).append(call)
+    return found
 
 
 def span_of(line: Line, names: Iterable[str]) -> Span | None:
@@ -42,21 +54,30 @@ def span_of(line: Line, names: Iterable[str]) -> Span | None:
 
     Reads the file; nothing of it is run.
     """
-    text = "".join(linecache.getlines(line.file))
-    module = _parsed(text) if text else None
-    if module is None:
+    calls = _calls_of(line.file)
+    if calls is None:
         return None
     for name in names:
-        found = calls_at(module, name, line.line)
+        found = calls.at(name, line.line)
         if found:
-            return _span(module, found[0].node) if len(found) == 1 else None
+            return _span(calls.module, found[0].node) if len(found) == 1 else None
     return None
 
 
-@lru_cache(maxsize=32)
-def _parsed(text: str) -> Module | None:
+_FILES: dict[str, tuple[list[str], Calls | None]] = {}
+"""What was parsed, beside the lines it was parsed from: linecache gives the same ones until the file is another."""
+
+
+def _calls_of(file: str) -> Calls | None:
+    lines = linecache.getlines(file)
+    if file not in _FILES or _FILES[file][0] is not lines:
+        _FILES[file] = (lines, _parsed("".join(lines)))
+    return _FILES[file][1]
+
+
+def _parsed(text: str) -> Calls | None:
     try:
-        return Module(ast.parse(text), text)
+        return Calls(Module(ast.parse(text), text))
     except (SyntaxError, ValueError, RecursionError):
         return None
 

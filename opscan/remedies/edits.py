@@ -10,7 +10,7 @@ from opscan.lint.finding import Edit, end_of
 from opscan.lint.module import Module
 from opscan.lint.records import Call
 from opscan.lint.scopes import resolve
-from opscan.remedies.calls import METHOD, calls_at
+from opscan.remedies.calls import METHOD, Calls
 
 KEEP = re.compile(r"#\s*opscan:\s*keep\b")
 PACKAGE = "opscan.replacements"
@@ -27,11 +27,12 @@ class Editor:
 
     def __init__(self, text: str) -> None:
         self._module = Module(ast.parse(text), text)
+        self._calls = Calls(self._module)
         self.alias, self.imports = self._import()
 
     def edits(self, of: str, name: str, line: int) -> tuple[Edit, ...] | str:
         """The edits that put `opscan.replacements.<name>` in place of `of` at a line; or why there are none."""
-        calls = calls_at(self._module, of, line)
+        calls = self._calls.at(of, line)
         bases = [] if calls else list(self._bases(of, line))
         if not calls and not bases:
             return f"{of.rpartition('.')[2]} is not called by its name there"

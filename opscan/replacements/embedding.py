@@ -112,7 +112,7 @@ def embedding_bag(
     The other modes are torch's own, which keep one order. Errors are torch's own.
     """
     settings = (max_norm, norm_type, scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset)
-    if mode != "max" or runs_on(weight) == "cpu" or _refused(input, weight, offsets, settings):
+    if mode != "max" or _refused(input, weight, offsets, settings):
         return F.embedding_bag(input, weight, offsets, *settings, padding_idx)
     if max_norm is not None:
         with torch.no_grad():

@@ -5,6 +5,8 @@ On the CPU torch's own keep one order by themselves.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -112,9 +114,9 @@ def _floats(tensor: Tensor) -> bool:
 
 def _products(cells: Tensor, dim: int, index: Tensor, values: Tensor) -> Tensor:
     """The product of what goes to each cell; 1 where nothing does. `index` may have sizes of one beside `dim`."""
-    rows = values.movedim(dim, -1)
-    named = index.movedim(dim, -1).reshape(-1, rows.shape[-1])
-    found = products_at(named, rows.reshape(-1, rows.shape[-1]), cells.shape[dim])
+    rows, named = values.movedim(dim, -1), index.movedim(dim, -1)
+    flat, factors = (each.reshape(math.prod(each.shape[:-1]), each.shape[-1]) for each in (named, rows))
+    found = products_at(flat, factors, cells.shape[dim])
     found = found.view(*rows.shape[:-1], cells.shape[dim]).movedim(-1, dim)
     missing = [size for d in reversed(range(cells.dim())) for size in (0, cells.shape[d] - found.shape[d])]
     return F.pad(found, missing, value=1) if any(missing) else found

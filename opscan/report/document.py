@@ -49,6 +49,7 @@ def report_document(report: Report) -> dict[str, Any]:
         "unknown": dict(report.unknown),
         "run": asdict(report.run) if report.run else None,
         "cost": asdict(report.cost) if report.cost else None,
+        "world": asdict(report.world) if report.world else None,
         "findings": finding_rows(report),
     }
 
@@ -84,6 +85,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "bits_why": finding.bits_why,
         "alert": finding.alert,
         "newer_torch": finding.newer_torch._asdict() if finding.newer_torch else None,
+        "ranks": None if finding.ranks is None else list(finding.ranks),
         "predicted": finding.predicted,
         "observed": finding.observed,
         "replay": finding.replay._asdict() if finding.replay else None,

@@ -9,15 +9,14 @@ from typing import Any
 from opscan.finding import Finding, Remedy
 from opscan.formats.sarif import artifact
 from opscan.lint.finding import Edit
-from opscan.lint.source import characters, split_lines
+from opscan.lint.source import characters
 from opscan.remedies.suggest import Desk
 from opscan.report.instead import gives_words
 from opscan.report.spots import Spot, remedies_at
 
 
-def fixes_at(finding: Finding, spot: Spot, root: Path) -> list[dict[str, Any]]:
-    """One fix for each drop-in that can be written at a spot."""
-    desk = Desk()
+def fixes_at(finding: Finding, spot: Spot, root: Path, desk: Desk) -> list[dict[str, Any]]:
+    """One fix for each drop-in that can be written at a spot; files are read once for a desk."""
     return [fix for each in remedies_at(finding, spot) if (fix := _fix(each, desk, root))]
 
 
@@ -28,7 +27,7 @@ def _fix(remedy: Remedy, desk: Desk, root: Path) -> dict[str, Any] | None:
     edits = editor.edits(remedy.of, remedy.name, remedy.line.line) if editor else ""
     if editor is None or isinstance(edits, str):
         return None
-    lines = split_lines(desk.text(remedy.line.file))
+    lines = desk.lines(remedy.line.file)
     replacements = [_replacement(each, lines) for each in sorted((*editor.importing(), *edits))]
     return {
         "description": {"text": f"opscan.replacements.{remedy.name}: {gives_words(remedy)}"},

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from opscan.distributed.ranks import World
 from opscan.environment import Environment, Strictness
 from opscan.finding import Finding, Run, ScanCost
 from opscan.report.stepgraph import StepGraph
@@ -28,8 +29,8 @@ class Report:
     `known_ops` are ops that no rule speaks for and that a baseline has.
 
     `unknown` counts the ops that no rule speaks for; `run` is what came of running the step on a device, None where it
-    was not; `cost` is what scanning took. `graph` is the step as it is drawn, `rules` are the rows behind the findings.
-    In a notebook a report shows itself as HTML.
+    was not; `cost` is what scanning took. `graph` is the step as it is drawn, `rules` are the rows behind the findings,
+    `world` the ranks it belongs to, None for a single process. In a notebook a report shows itself as HTML.
     """
 
     target: str
@@ -44,6 +45,7 @@ class Report:
     cost: ScanCost | None = None
     graph: StepGraph | None = None
     rules: tuple[Rule, ...] = ()
+    world: World | None = None
 
     def counts(self) -> dict[str, int]:
         """Ops per verdict, `unknown` included; verdicts that do not occur are left out."""

@@ -11,6 +11,7 @@ from opscan.finding import Finding
 from opscan.formats.paths import find_root
 from opscan.formats.sarif import artifact, notification, physical, render_run
 from opscan.formats.text import printable
+from opscan.remedies.suggest import Desk
 from opscan.report.fingerprint import fingerprint, target_identity
 from opscan.report.fixes import fixes_at
 from opscan.report.message import sentence
@@ -48,11 +49,11 @@ def _results(
     outcome: Outcome, found: Sequence[tuple[Report, Finding]], order: Sequence[str], root: Path
 ) -> Iterator[dict[str, Any]]:
     """A result for each line of each finding; equal lines are numbered, so that no two have one fingerprint."""
-    seen = Counter[str]()
+    seen, desk = Counter[str](), Desk()
     for report, finding in found:
         for spot in spots(finding):
             name = spot_fingerprint(report.target, finding, spot)
-            yield _result(outcome, report, finding, spot, root) | {
+            yield _result(outcome, report, finding, spot, root, desk) | {
                 "ruleIndex": order.index(finding.rule),
                 "partialFingerprints": {_FINGERPRINT: f"{name}:{seen[name]}"},
             }
@@ -74,7 +75,7 @@ def _stale_rule(stale: StaleWaiver) -> dict[str, Any]:
     return {"id": stale.rule, "shortDescription": {"text": title}, "defaultConfiguration": {"level": "error"}}
 
 
-def _result(outcome: Outcome, report: Report, finding: Finding, spot: Spot, root: Path) -> dict[str, Any]:
+def _result(outcome: Outcome, report: Report, finding: Finding, spot: Spot, root: Path, desk: Desk) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         "kind": "fail",
@@ -87,7 +88,7 @@ def _result(outcome: Outcome, report: Report, finding: Finding, spot: Spot, root
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": finding.waived.reason}]
     if outcome.has_baseline:
         result["baselineState"] = "unchanged" if finding.known else "new"
-    fixes = fixes_at(finding, spot, root)
+    fixes = fixes_at(finding, spot, root, desk)
     return result | ({"fixes": fixes} if fixes else {})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from tabulate import tabulate
 
+from opscan.distributed.ranks import world_words
 from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.report.acceptance import modules_words
@@ -56,6 +57,8 @@ def render_table(
                 _wrapped("assumed" if not at else "", text, width, paint) for at, text in enumerate(report.assumptions)
             )
         )
+    if report.world is not None:
+        parts.append(_wrapped("world", world_words(report.world), width, paint))
     if report.run is not None:
         parts.append(_wrapped("run", run_words(report.run, report.findings), width, paint))
     findings = [finding for finding in report.findings if is_listed(finding, shown)]
@@ -110,6 +113,8 @@ def _details(finding: Finding, environment: Environment, width: int, paint: Pain
     margin = max(len(module) for module, _ in places)
     for at, (module, where) in enumerate(places):
         lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width, paint))
+    if finding.ranks is not None:
+        lines.append(_wrapped("ranks", f"on {', '.join(map(str, finding.ranks))} alone", width, paint))
     lines.extend(_wrapped(label, text, width, paint) for label, text in mode_lines(finding, environment))
     if finding.spread is not None:
         lines.append(_wrapped("reaches", reach_words(finding.spread), width, paint))

@@ -12,6 +12,8 @@ import torch
 from torch import fx, nn
 
 from opscan.blame import one_line, user_line
+from opscan.distributed.collectives import reductions_noted
+from opscan.distributed.wrapping import renew_reducers
 from opscan.errors import TraceError
 from opscan.trace.autocast import Autocast, Casting, on_target
 from opscan.trace.borrow import Belongings, StandIn, Twins, borrowed, meta_or_known
@@ -32,6 +34,7 @@ from opscan.trace.values import Values, is_lazy, map_tensors, meta_like
 
 Mode = Literal["train", "eval"]
 Loss = Callable[..., Any]
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @contextmanager
@@ -180,6 +183,7 @@ def trace_target(
     watched: frozenset[str] = frozenset(),
     assumed_sizes: bool = False,
     casting: Casting = _CASTING,
+    wrap: Wrap | None = None,
 ) -> Trace:
     """Trace forward, loss and backward of one call of a module or of a callable step, on meta.
 
@@ -187,7 +191,8 @@ def trace_target(
     they do when the module is part of a larger model. `way` is taken wherever the way through hangs on values that a
     trace does not have. The model, its gradients and buffers, and the process are afterwards as they were.
     `watched` are public functions to be recorded as CompositeCall. `casting` is the device type whose autocast the
-    step's own regions are for, and the precision to run its forward and loss in. Raises TraceError when the target's
+    step's own regions are for, and the precision to run its forward and loss in. `wrap` puts what is called into
+    something else, as part of the step. Raises TraceError when the target's
     own code fails, naming the user's line.
     """
     return trace_under(
@@ -199,6 +204,7 @@ def trace_target(
         mode=mode,
         input_grad=input_grad,
         assumed_sizes=assumed_sizes,
+        wrap=wrap,
     )
 
 
@@ -212,6 +218,7 @@ def trace_under(
     mode: Mode = "train",
     input_grad: bool = False,
     assumed_sizes: bool = False,
+    wrap: Wrap | None = None,
 ) -> Trace:
     """As trace_target, under any regime."""
     training = mode == "train"
@@ -231,6 +238,10 @@ def trace_under(
         stack.enter_context(functions_heard(recorder.on_function, regime.watched))
         stack.enter_context(torch.set_grad_enabled(training))
         stack.enter_context(_user_errors(call, recorder))
+        stack.enter_context(reductions_noted())
+        with regime.watching():
+            renew_reducers(twins.holders)
+            call = wrap(call) if wrap is not None else call
         with regime.watching(), regime.autocast.region():
             outputs = call(*held[0], **held[1])
             returned, losses = recorder.nodes_of(_tensors_in(outputs)), tuple(recorder.losses)

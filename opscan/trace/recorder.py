@@ -13,6 +13,7 @@ import torch
 from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from opscan.distributed.collectives import described, readable
 from opscan.trace.asked import AskedStrict
 from opscan.trace.choices import TRUE, Choices, Way
 from opscan.trace.functions import next_sequence_nr
@@ -22,6 +23,7 @@ from opscan.trace.launches import Launch, target_of
 from opscan.trace.provenance import construction_site, look_out, stock_class
 from opscan.trace.traits import traits_of
 from opscan.trace.values import Values, is_lazy, map_tensors, tensors_in
+from opscan.trace.wrapped import FAKE, dispatch_mode, is_wrapped, local_of
 
 _NODE = "_opscan_node"
 """Attribute that ties a tensor to the index of the node it came from; an index, so that copying it is harmless."""
@@ -62,6 +64,7 @@ class Recorder(Values):
         self.composites: list[CompositeCall] = []
         self.autograd_nodes: dict[int, str] = {}
         self.loss = False
+        self.collectives = 0
         self.asked = AskedStrict()
         self.losses: list[fx.Node] = []
         self._watched = watched
@@ -84,7 +87,11 @@ class Recorder(Values):
     # -- tensors the graph starts from
 
     def add_input(self, name: str, tensor: torch.Tensor, role: Role, parameter: str = "") -> fx.Node:
-        """Make a placeholder node for a tensor that no recorded op produced; `parameter` is its path in the model."""
+        """Make a placeholder node for a tensor that no recorded op produced; of a DTensor it is this rank's part.
+
+        `parameter` is its path in the model.
+        """
+        tensor = local_of(tensor)
         if parameter:
             self._parameters[id(tensor)] = parameter
         with self.graph.inserting_after(self._last_input):
@@ -239,16 +246,21 @@ class Recorder(Values):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if types and is_wrapped(types):
+            return NotImplemented
         with torch._C.DisableTorchFunction():
+            if dispatch_mode(FAKE) is not None:
+                return func(*args, **(kwargs or {}))
             if torch.is_inference_mode_enabled() and _is_composite(func):
                 with self:
                     return func._op_dk(_COMPOSITE, *args, **(kwargs or {}))
-            node = self._record(func, args, kwargs or {})
+            traits = traits_of(func)
+            node = self._record(func, args, kwargs or {}) if not traits.talks else self._record_collective(func, args)
             launched = self.launched
             result = self.run(func, args, dict(kwargs) if kwargs else {})
             if self.launched != launched:
                 node.meta["launches"] = self.launched - launched
-            self._record_result(node, result)
+            self._record_result(node, args[0] if traits.sends else result)
             return result
 
     def launch(self, launch: Launch) -> None:
@@ -264,15 +276,20 @@ class Recorder(Values):
         node_args: list[Any] = []
         for position, value in enumerate(args):
             if isinstance(value, torch.Tensor):
+                given = self._node_of(value)
                 if value.requires_grad:
                     grad_args |= 1 << position
-                node_args.append(self._node_of(value))
+                    if isinstance(value, nn.Parameter) and given.op != "placeholder":  # put together from its shards
+                        given.meta["role"] = "weight"
+                node_args.append(given)
             elif (type(value) is list or type(value) is tuple) and any(
                 isinstance(item, torch.Tensor) for item in value
             ):
                 if any(item.requires_grad for item in value if item is not None):
                     grad_args |= 1 << position
                 node_args.append([item if item is None else self._node_of(item) for item in value])
+            elif type(value) is list and value and type(value[0]) is list:
+                node_args.append(map_tensors(self._node_of, value))
             else:
                 node_args.append(value)
         if traits_of(func).writes_at:
@@ -285,6 +302,14 @@ class Recorder(Values):
         if traits_of(func).draws:
             node.meta["role"] = "data"
         self._previous_op = node
+        return node
+
+    def _record_collective(self, func: Any, args: tuple[Any, ...]) -> fx.Node:
+        """A node for an op of torch.distributed's: its groups and reductions in words, and what it is as a whole."""
+        found = described(func, args, self.collectives)
+        self.collectives += found is not None
+        node = self._record(func, tuple(readable(each) for each in args), {})
+        node.meta["collective"] = found
         return node
 
     def _provenance(self, node: fx.Node, grad_args: int) -> OpCall:
@@ -353,6 +378,7 @@ class Recorder(Values):
         if isinstance(result, torch.Tensor):
             self._place(result, node, fresh)
         elif isinstance(result, list | tuple):
+            result = [each for item in result for each in item] if result and type(result[0]) is list else result
             node.meta["tensors"] = tuple(
                 self._place(item, self._getitem(node, index), fresh) if isinstance(item, torch.Tensor) else None
                 for index, item in enumerate(result)

@@ -107,6 +107,12 @@ def test_the_last_of_equal_indices_wins_in_every_dtype(dtype: torch.dtype) -> No
     assert torch.equal(drop.put(cells, index, values), expected)
 
 
+@pytest.mark.usefixtures("_device")
+def test_unpooling_keeps_the_last_of_several_values() -> None:
+    x, index = torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]), torch.tensor([[[3, 3, 0, 3]]])
+    assert drop.max_unpool1d(x, index, 2).tolist() == [[[3.0, 0, 0, 4.0, 0, 0, 0, 0]]]
+
+
 def test_a_store_keeps_the_sign_of_a_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traced_for, "device", "cuda")
     stored = drop.index_copy(torch.ones(2), 0, torch.tensor([0, 1, 1]), torch.tensor([-0.0, 3.0, 0.0]))
@@ -129,7 +135,7 @@ MODULES: tuple[tuple[nn.Module, tuple[Any, ...]], ...] = (
     (drop.MaxPool3d(2, 1, return_indices=True), (torch.rand(1, 2, 4, 4, 4),)),
     (drop.AdaptiveMaxPool2d((3, None)), (torch.rand(1, 2, 4, 4),)),
     (drop.FractionalMaxPool2d(2, output_ratio=0.5), (torch.rand(1, 2, 6, 6),)),
-    (drop.MaxUnpool1d(2), (torch.rand(1, 1, 3), torch.tensor([[[0, 3, 3]]]))),
+    (drop.MaxUnpool1d(2), (torch.rand(1, 1, 3), torch.tensor([[[0, 3, 5]]]))),
 )
 
 
@@ -141,10 +147,11 @@ def test_a_module_is_the_original_but_for_its_class(module: nn.Module, args: tup
     assert repr(module) == repr(stock)
     assert list(module.state_dict()) == list(stock.state_dict())
     for twin in (module, pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
-        torch.manual_seed(0)
-        mine = twin(*args)
-        torch.manual_seed(0)
-        assert str(mine) == str(stock(*args))
+        with torch.no_grad():  # where a printed tensor does not name its autograd node
+            torch.manual_seed(0)
+            mine = str(twin(*args))
+            torch.manual_seed(0)
+            assert mine == str(stock(*args))
 
 
 @pytest.mark.usefixtures("_device")

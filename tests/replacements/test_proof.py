@@ -134,11 +134,11 @@ def traced(side: Any, name: str, device: str, surrounding: Any = nullcontext) ->
     return trace_target(step, arguments, {}, input_grad=True, watched=watched, casting=Casting(device))
 
 
-def found(trace: Trace, device: str, version: str | None = None) -> list[Finding]:
-    """What the rules say of a trace: all that varies, or stops strict mode, on that device and torch."""
+def found(trace: Trace, device: str, version: str | None = None, harmless: bool = False) -> list[Finding]:
+    """What the rules say of a trace: all that varies there; with `harmless` also what cannot at these sizes."""
     matched = match(trace, load_rules(), make_environment(device, version, None))
     wanted = ("raises", "switches", "silent", "uninitialized")
-    return [each for each in matched.findings if each.verdict in wanted and each.bits != "cannot vary"]
+    return [each for each in matched.findings if each.verdict in wanted and (harmless or each.bits != "cannot vary")]
 
 
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
@@ -158,7 +158,7 @@ def test_opscan_finds_the_original_out_and_nothing_in_its_place(dropin: DropIn, 
     theirs, _ = sides(dropin, original)
     traces = {device: traced(theirs, dropin.name, device) for device in ("cuda", "cpu")}
     judged = itertools.product(traces, TORCHES)  # a rule may speak of some releases only
-    seen = {each.rule for device, version in judged for each in found(traces[device], device, version)}
+    seen = {each.rule for device, version in judged for each in found(traces[device], device, version, harmless=True)}
     assert seen & set(dropin.rules)
     if not isinstance(public(original), type):  # a module is given the class of its drop-in instead
         instead = traced(theirs, dropin.name, "cuda", partial(Substituting, [dropin.name]))

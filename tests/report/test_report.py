@@ -77,12 +77,22 @@ def test_the_document_has_the_keys_it_promises() -> None:
     document = json.loads(FULL.to_json())
     assert list(document) == ["schema", "opscan", "reports", "not_looked_at", "stale_waivers"]
     (report,) = document["reports"]
-    assert list(report) == ["target", "environment", "assumptions", "ops", "unknown", "run", "cost", "findings"]
+    assert list(report) == [
+        "target",
+        "environment",
+        "assumptions",
+        "ops",
+        "unknown",
+        "run",
+        "cost",
+        "world",
+        "findings",
+    ]
     assert report["ops"] == {"forward": 40, "backward": 60}
     assert list(report["findings"][0]) == [
         "rule", "verdict", "op", "phase", "count", "modules", "module_type", "constructed", "called", "default",
-        "strict", "warn_only", "bits", "bits_why", "alert", "newer_torch", "predicted", "observed", "replay",
-        "reaches", "message", "replacements", "remedies", "waived", "known", "places",
+        "strict", "warn_only", "bits", "bits_why", "alert", "newer_torch", "ranks", "predicted", "observed",
+        "replay", "reaches", "message", "replacements", "remedies", "waived", "known", "places",
     ]  # fmt: skip
     assert report["findings"][0]["count"] == 15
     assert report["findings"][0]["observed"] is None

@@ -131,7 +131,7 @@ def test_many_lines_are_counted() -> None:
 def test_quiet_is_a_line_verbose_is_everything_and_colours_come_when_asked_for(opscan: Run) -> None:
     quiet = opscan("check", "mymodel:CNN_v2", "mymodel4:CNN_v4", "--quiet")
     assert quiet.status == 1
-    assert re.fullmatch(r"mymodel:CNN_v2 \(cuda, torch .*\): 6 of 97 ops .*: 6 switches\.\n", quiet.out)
+    assert re.fullmatch(r"mymodel:CNN_v2 \(cuda, torch .*\): 6 of \d+ ops .*: 6 switches\.\n", quiet.out)
     verbose = opscan("check", "mymodel:CNN_v2", "--verbose").out
     assert "cost: " in verbose
     assert "aten.convolution.default: config" in verbose

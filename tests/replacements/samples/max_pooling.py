@@ -112,14 +112,6 @@ for _d, _names in _UNPOOL.items():
     DRAWN |= {_names[0]: _unpooled(_d), _names[1]: _unpool_module(_d)}
 
 
-def _overlapping(dtype: torch.dtype) -> Sample:
-    """The same cell named by different values: the last one stays."""
-    return Sample((torch.arange(1.0, 5).view(1, 1, 4).to(dtype), torch.tensor([[[3, 3, 0, 3]]]), 2))
-
-
-EXTREME: dict[str, Any] = {"max_unpool1d": (_overlapping,)}
-
-
 def _calls(names: tuple[str, str], args: tuple[Any, ...], make: Any) -> dict[str, Any]:
     """Entries of a table whose functions make one input: `make(sample)` puts it before `args`."""
     function, module = names

@@ -36,7 +36,8 @@ def _taken_along(draw: Draw, dtype: torch.dtype) -> Sample:
     shape = sizes(draw, 3)
     input = floats(draw, dtype, shape)
     if draw(st.booleans()):
-        return Sample((input, torch.randint(input.numel(), (2, 3))))
+        flat = leaf(input.detach().contiguous())  # without a dimension torch takes no other layout
+        return Sample((flat, torch.randint(input.numel(), (2, 3))))
     dim = dimension(draw, 3)
     index = [draw(st.sampled_from([1, size])) for size in shape]
     index[dim] = draw(st.integers(0, 6))
@@ -63,8 +64,11 @@ def _scatter(draw: Draw, dtype: torch.dtype) -> Sample:
 
 
 def _scatter_reduced(draw: Draw, dtype: torch.dtype) -> Sample:
-    args = _scattered(draw, dtype, away_from_zero=True)
-    return Sample((*args, draw(st.sampled_from(REDUCTIONS))), {"include_self": draw(st.booleans())})
+    input, *others = _scattered(draw, dtype, away_from_zero=True)
+    reduce, include_self = draw(st.sampled_from(REDUCTIONS)), draw(st.booleans())
+    if reduce == "prod" and not include_self:
+        input = input.detach()  # torch's second derivative for it is not quite zero
+    return Sample((input, *others, reduce), {"include_self": include_self})
 
 
 def _without_dimensions(dtype: torch.dtype) -> Sample:

@@ -25,19 +25,19 @@ def _ranked(draw: Draw, dtype: torch.dtype) -> Sample:
     return Sample((input, dimension(draw, 3), draw(st.booleans())))
 
 
-def _tied(draw: Draw, dtype: torch.dtype) -> Sample:
-    input = torch.randint(3, sizes(draw, 3)).to(dtype)
-    return Sample((input, dimension(draw, 3)))
+def _distinct(like: torch.Tensor) -> torch.Tensor:
+    """A leaf of that shape and dtype in which no two are equal."""
+    return leaf(torch.randperm(like.numel()).view(like.shape).to(like.dtype))
 
 
 def _kth(draw: Draw, dtype: torch.dtype) -> Sample:
     input, dim, keepdim = _ranked(draw, dtype).args
-    return Sample((input.detach().nan_to_num(), draw(st.integers(1, input.shape[dim])), dim, keepdim))
+    return Sample((_distinct(input), draw(st.integers(1, input.shape[dim])), dim, keepdim))
 
 
 def _top(draw: Draw, dtype: torch.dtype) -> Sample:
     input, dim, _ = _ranked(draw, dtype).args
-    input = leaf(input.detach().nan_to_num(-1.0) + 0)
+    input = _distinct(input)
     return Sample((input, draw(st.integers(0, input.shape[dim])), dim, draw(st.booleans())))
 
 
