@@ -19,7 +19,7 @@ from opscan.report.html_page import render_page
 from opscan.report.report import Report
 from tests.report.browser import Opened, chromium, needs_chromium
 from tests.report.large import large_report
-from tests.report.sample import CLEAN, FULL, PAD
+from tests.report.sample import CLEAN, FULL, OUTCOME, PAD
 
 pytestmark = needs_chromium
 
@@ -155,9 +155,10 @@ def test_search_finds_findings_and_modules(opened: Open) -> None:
 
 def test_verdicts_are_filtered(opened: Open) -> None:
     page = opened(FULL)
-    assert page.texts(".finding .badge") == ["raises", "raises", "switches", "switches"]
+    listed = ["raises", "silent", "raises", "switches", "silent", "silent", "switches"]  # the sample is not in order
+    assert page.texts(".finding .badge") == listed
     page.page.click("#filters .raises")
-    assert page.texts(".finding .badge") == ["switches", "switches"]
+    assert page.texts(".finding .badge") == [verdict for verdict in listed if verdict != "raises"]
     page.page.click("#filters .config")
     assert "config" in page.texts(".finding .badge")
 
@@ -237,6 +238,16 @@ def test_several_reports_are_chosen_from(opened: Open) -> None:
     page.page.wait_for_selector("html[data-ready]", state="attached")
     assert page.texts("h1") == ["net.model:Clean"]
     assert page.texts("#found") == ["Nothing found."]
+    assert page.complaints == []
+
+
+def test_what_was_not_looked_at_and_what_is_accepted_is_said(opened: Open) -> None:
+    page = opened(render_page(OUTCOME.reports, OUTCOME.unseen, OUTCOME.stale))
+    beside = page.texts('[aria-label="Beside the reports"]')[0]
+    assert OUTCOME.unseen[0].why.split()[0] in beside
+    assert "waiver 2 (OPS1*, target net.model:*) ended on 2026-01-31" in beside
+    page.page.click(".finding:has(.accepted) > summary")
+    assert "waived: Counts in float32: exact below 2**24" in page.texts(".finding[open] .body")[0]
     assert page.complaints == []
 
 
