@@ -126,4 +126,5 @@ def test_the_words_the_command_line_repeats_are_the_ones_of_the_schema() -> None
 
 def test_only_rules_name_nondeterministic_ops() -> None:
     named = re.compile(r"aten[.:]+(replication|reflection|index_add|scatter|grid_sampler|upsample|nll_loss|put_)")
-    assert [str(path) for path in FILES if named.search(path.read_text(encoding="utf-8"))] == []
+    elsewhere = [path for path in FILES if "replacements" not in path.parts]  # which call the ops they stand for
+    assert [str(path) for path in elsewhere if named.search(path.read_text(encoding="utf-8"))] == []
