@@ -104,7 +104,8 @@ def _waivers(rows: Iterable[Any], path: Path) -> Iterator[Waiver]:
         try:
             yield _waiver(Table(row, place), number, path.parent)
         except RulesError as error:
-            raise ConfigError(error.what, error.where, f"{error.hint.partition(';')[0].rstrip('.')}. {_HINT}") from error
+            hint = error.hint.partition(";")[0].rstrip(".")
+            raise ConfigError(error.what, error.where, f"{hint}. {_HINT}") from error
 
 
 def _waiver(table: Table, number: int, root: Path) -> Waiver:
