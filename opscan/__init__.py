@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from opscan.surgery.changes import Changes, changes_of, make_deterministic
     from opscan.sweeps.run import sweep
     from opscan.sweeps.table import Sweep
+    from opscan.verifying.log import log
+    from opscan.verifying.outcome import Verification
+    from opscan.verifying.verify import verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,11 +27,14 @@ __all__ = [
     "OpscanError",
     "Report",
     "Sweep",
+    "Verification",
     "changes_of",
     "check",
     "env",
+    "log",
     "make_deterministic",
     "sweep",
+    "verify",
 ]
 
 _HOMES = {
@@ -43,6 +49,9 @@ _HOMES = {
     "make_deterministic": "opscan.surgery.changes",
     "Sweep": "opscan.sweeps.table",
     "sweep": "opscan.sweeps.run",
+    "Verification": "opscan.verifying.outcome",
+    "log": "opscan.verifying.log",
+    "verify": "opscan.verifying.verify",
 }
 
 

@@ -10,9 +10,12 @@ import torch
 from torch import fx
 
 from opscan.distinct import never_repeats, written_storages
+from opscan.distributed.collectives import Collective
 from opscan.trace.graph import OpCall, TensorInfo, Trace, call_of, hangs_on_data, serves_weights
 from opscan.trace.launches import KernelTarget
 from opscan.trace.traits import traits_of
+
+_OF_COLLECTIVES = ("ranks", "reduction", "sends_floating", "by_reducer")
 
 
 class Sources:
@@ -74,7 +77,18 @@ class Arguments(Mapping[str, Any]):
         for position, argument in enumerate(self._schema):
             if argument.name == name:
                 return self._value(position, argument)
+        if name in _OF_COLLECTIVES:
+            return self._of_collective(name)
         raise KeyError(name)
+
+    def _of_collective(self, name: str) -> Any:
+        """A fact about a collective; KeyError where it is none, or nobody knows how many ranks it has."""
+        found: Collective | None = self._node.meta.get("collective")
+        if found is None or (name == "ranks" and not found.size):
+            raise KeyError(name)
+        if name == "by_reducer":  # DDP's calls come from C++, out of the backward: no line of the user's is near
+            return self._call.phase == "backward" and self._call.called is None
+        return {"ranks": found.size, "reduction": found.reduces, "sends_floating": found.is_floating}[name]
 
     def _value(self, position: int, argument: Any) -> Any:
         if position < len(self._node.args):
@@ -140,16 +154,31 @@ def _use_of(user: fx.Node, aliases: set[fx.Node]) -> Literal["reads", "writes", 
     traits = traits_of(user.target)
     if isinstance(user.target, KernelTarget):  # what a kernel stores to it has allocated for that
         return "writes" if not aliases.isdisjoint(_nodes_in(user.args[_WRITTEN])) else "reads"
+    if traits.sends:
+        return "writes" if traits.name.startswith(_RECEIVING) and _only_first(user, aliases) else "reads"
     if traits.name in _OVERWRITING and user.args[0] in aliases:
         return "reads" if _adds_up(user) else "writes"
     schema = _schema_of(user)
     outs = [each.name for each in schema.arguments if each.is_out]
     inputs = [value for key, value in user.kwargs.items() if key not in outs]
-    if any(user.kwargs.get(key) in aliases for key in outs) and aliases.isdisjoint(_nodes_in([*user.args, *inputs])):
+    if traits.name == "all_gather_copy_in" and aliases.isdisjoint(_nodes_in(user.args[:1])):
+        return "writes"  # FSDP2: copies its shards into the memory that the all-gather then fills
+    if any(not aliases.isdisjoint(_nodes_in(user.kwargs.get(key))) for key in outs) and aliases.isdisjoint(
+        _nodes_in([*user.args, *inputs])
+    ):
         return "writes"
     if any(each.alias_info is not None and not each.alias_info.is_write for each in schema.returns):
         return "views"
     return "sizes" if traits.like else "reads"
+
+
+_RECEIVING = ("allgather", "_allgather", "scatter", "_reduce_scatter", "reduce_scatter", "alltoall", "recv")
+"""Collectives that fill their first argument with what comes from other ranks."""
+
+
+def _only_first(user: fx.Node, aliases: set[fx.Node]) -> bool:
+    """Whether the memory is what a collective fills, and nothing it sends."""
+    return aliases.isdisjoint(_nodes_in(user.args[1:]))
 
 
 def _adds_up(user: fx.Node) -> bool:

@@ -7,6 +7,7 @@ import traceback
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 
 _OPSCAN = Path(__file__).resolve().parent
 
@@ -39,6 +40,27 @@ def shown_path(file: str) -> str:
     """The path relative to the current directory if it lies below it."""
     path = Path(file)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
+def is_librarys(frame: FrameType) -> bool:
+    """Whether a frame runs code of an installed library, and not the user's, Python's, torch's or opscan's."""
+    return _distance(frame.f_code.co_filename) == 1
+
+
+def lines_of(frame: FrameType | None) -> tuple[str, str]:
+    """`file:line` of the innermost frame in the user's code and of one in an installed library below it, "" for none.
+
+    Seen from `frame` outwards; frames of Python, torch and opscan are passed over.
+    """
+    library = ""
+    while frame is not None:
+        distance = _distance(frame.f_code.co_filename)
+        if distance == 0:
+            return f"{shown_path(frame.f_code.co_filename)}:{frame.f_lineno}", library
+        if distance == 1 and not library:
+            library = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "", library
 
 
 def user_line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from opscan.distributed.world import world
 from opscan.environment import NEWEST, make_environment
 from opscan.errors import OpscanError, RulesError
 from opscan.finding import Finding
@@ -28,7 +29,7 @@ class Case:
     """An expression for which a rule must fire (`flag`), with this verdict and these bits, or stay silent.
 
     `needs` names modules to import first, such as the package that registers the op; `model` is an expression for a
-    module, built as that of a target and known to `run` under that name.
+    module, built as that of a target and known to `run` under that name. With `world` it runs as rank 0 of so many.
     """
 
     rule: str
@@ -42,6 +43,7 @@ class Case:
     bits: Bits | None = None
     needs: tuple[str, ...] = ()
     model: str = ""
+    world: int | None = None
     source: str = ""
 
 
@@ -67,6 +69,7 @@ def _read_case(row: Table, source: str) -> Case:
         bits=row.choice("bits", get_args(Bits)) if "bits" in row else None,
         needs=row.texts("needs"),
         model=row.text("model", required=False),
+        world=row.take("world", int, required=False) or None,
         source=source,
     )
     row.done()
@@ -91,9 +94,10 @@ def run_case(case: Case, rules: Ruleset) -> list[Finding]:
     def step(**tensors: torch.Tensor) -> object:
         return eval(code, {"torch": torch, "nn": nn, "F": F, "model": model, **tensors})
 
-    trace = trace_target(
-        step, (), make_inputs(specs).kwargs, input_grad=True, watched=frozenset(rules.by_call), assumed_sizes=False
-    )
+    with world(case.world):
+        trace = trace_target(
+            step, (), make_inputs(specs).kwargs, input_grad=True, watched=frozenset(rules.by_call), assumed_sizes=False
+        )
     findings = match(trace, rules, make_environment(case.device, case.torch)).findings
     return [finding for finding in findings if finding.rule == case.rule]
 

@@ -1,4 +1,4 @@
-"""The `[tool.opscan]` table of the nearest pyproject.toml: further rules, as folders or as rows, inputs, and targets.
+"""The `[tool.opscan]` table of the nearest pyproject.toml: further rules, inputs, targets and waivers.
 
 [tool.opscan.inputs]                    # by target, or by a pattern of targets; the first that fits counts
 "mymodel:CNN_v2" = ["2x3x32x32"]        # words of --input
@@ -9,12 +9,12 @@
 "src/layers/*.py" = ["src/net.py:Net"]  # a target elsewhere
 "tests/*" = []                          # nothing
 
+[[tool.opscan.waive]] names findings that are accepted: see opscan/waiver.py.
 [tool.opscan.lint] belongs to the linter: see opscan/lint/settings.py.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import tomllib
 from dataclasses import dataclass
@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from opscan.errors import ConfigError
+from opscan.patterns import fits_file, fits_target, is_pattern
 from opscan.rules.load import Ruleset, Table, load_rules, make_ruleset, rules_of
 from opscan.rules.schema import Rule
+from opscan.waiver import Waiver, read_waivers
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,11 @@ class InputRule:
     @property
     def is_exact(self) -> bool:
         """Whether the pattern is the name of one target."""
-        return not _is_pattern(self.pattern)
+        return not is_pattern(self.pattern)
 
     def fits(self, label: str) -> bool:
         """Whether the target is meant: as it was written, and a file also relative to the project."""
-        name = label.partition("(")[0].strip()
-        path, colon, rest = name.rpartition(":")
-        relative = os.path.relpath(path, self.root) if path.endswith(".py") else path
-        return any(fnmatch.fnmatchcase(each, self.pattern) for each in (name, f"{relative}{colon}{rest}"))
+        return fits_target(self.pattern, label, self.root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class TargetRule:
 
     def fits(self, file: Path) -> bool:
         """Whether the file is meant."""
-        return fnmatch.fnmatchcase(Path(os.path.relpath(file, self.root)).as_posix(), self.pattern)
+        return fits_file(self.pattern, file, self.root)
 
     def targets_for(self, file: str) -> tuple[str, ...]:
         """The targets as `opscan check` takes them: names stand in the file itself, paths begin at the project."""
@@ -83,12 +82,13 @@ class TargetRule:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a project says: folders of rules, rows written in the table itself, inputs of its targets, and targets."""
+    """What a project says: folders of rules, rows in the table itself, inputs of its targets, targets, and waivers."""
 
     folders: tuple[Path, ...] = ()
     rows: tuple[Rule, ...] = ()
     inputs: tuple[InputRule, ...] = ()
     targets: tuple[TargetRule, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
 
     def ruleset(self, *folders: Path) -> Ruleset:
         """The shipped rules, the project's, and those of further folders. Raises RulesError when one is not valid."""
@@ -129,6 +129,7 @@ def _config(content: dict[str, Any], path: Path) -> Config:
     rows = table.take("rule", list, required=False)
     inputs = table.take("inputs", dict, required=False)
     targets = table.take("targets", dict, required=False)
+    waived = table.take("waive", list, required=False)
     table.take("lint", dict, required=False)  # opscan/lint/settings.py reads it, without the packages this needs
     table.done()
     for folder in folders:
@@ -139,16 +140,13 @@ def _config(content: dict[str, Any], path: Path) -> Config:
         tuple(rules_of({"rule": rows}, "pyproject.toml")) if rows else (),
         tuple(_input_rule(pattern, value, path) for pattern, value in _most_exact_first(inputs)),
         tuple(_target_rule(pattern, value, path) for pattern, value in _most_exact_first(targets)),
+        read_waivers(waived, path),
     )
 
 
 def _most_exact_first(rules: dict[str, Any]) -> list[tuple[str, Any]]:
     """A name before patterns, and among these the longer one."""
-    return sorted(rules.items(), key=lambda item: (_is_pattern(item[0]), -len(item[0])))
-
-
-def _is_pattern(text: str) -> bool:
-    return any(mark in text for mark in "*?[")
+    return sorted(rules.items(), key=lambda item: (is_pattern(item[0]), -len(item[0])))
 
 
 def _input_rule(pattern: str, value: object, path: Path) -> InputRule:

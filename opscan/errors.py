@@ -54,6 +54,10 @@ class TraceError(OpscanError):
         self.call = call
 
 
+class OutputError(OpscanError):
+    """A file could not be written."""
+
+
 class AuditError(OpscanError):
     """A torch build could not be read: no such file, no build, or the libraries that read machine code are missing."""
 
@@ -64,3 +68,11 @@ class ConfigError(OpscanError):
 
 class SweepError(OpscanError):
     """A sweep could not begin or go on: a package it needs is missing, or its files cannot be read or written."""
+
+
+class DocumentError(OpscanError):
+    """A JSON document of earlier findings could not be read: no such file, not opscan's, or of a newer schema."""
+
+
+class VerifyError(OpscanError):
+    """Runs could not be made or compared: no such script, no record, or nothing in it to compare."""

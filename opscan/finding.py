@@ -90,6 +90,34 @@ class Replay(NamedTuple):
     first_at: int | None = None
 
 
+class Waived(NamedTuple):
+    """Why a project accepts a finding: the reason, the last day that holds (ISO, None without an end), and which
+    waiver of its pyproject.toml says so, from 1.
+    """
+
+    reason: str
+    until: str | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What hangs on a finding's results: what differs from run to run where they do.
+
+    `output` is whether anything the call returns does, `loss` whether the loss does, `inputs` whether the gradient of
+    an input does. `gradients` are the parameters whose gradients do, in the order backward comes to them, of
+    `of_gradients` in all. `read` are the lines where Python reads such a value (`.item()`): what is decided by it is
+    not followed any further.
+    """
+
+    output: bool
+    loss: bool
+    inputs: bool
+    gradients: tuple[str, ...]
+    of_gradients: int
+    read: tuple[Line, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Equal ops under one rule, grouped: everything there is to say about them.
@@ -97,9 +125,11 @@ class Finding:
     `default`, `strict` and `warn_only` are what the three modes do here, `message` says why in words. `bits` is whether
     the result can differ from run to run at all, with the reason in `bits_why`. `alert` is the literal that PyTorch
     prints in its RuntimeError, when strict mode raises. `newer_torch` is the release that solves it, if one does.
+    `waived` is the project's reason to accept it; `known` says that a baseline has it.
     `replacements` are what may be written instead, in words; `remedies` are importable, each with the line it is for.
+    `ranks` are the ranks of a run of several processes that have it; None: all of them, or there is only one process.
     `predicted` is the verdict the rules give, None where none does; `observed` and `replay` are what a real device was
-    seen to do, None where none was asked.
+    seen to do, None where none was asked. `spread` is what the results reach, None where they cannot vary.
     """
 
     rule: str
@@ -119,9 +149,13 @@ class Finding:
     replacements: tuple[Replacement, ...]
     newer_torch: NewerTorch | None
     predicted: Verdict | None
+    waived: Waived | None = None
+    known: bool = False
     observed: Observed | None = None
     replay: Replay | None = None
     remedies: tuple[Remedy, ...] = ()
+    spread: Spread | None = None
+    ranks: tuple[int, ...] | None = None
 
     @property
     def count(self) -> int:
@@ -132,6 +166,11 @@ class Finding:
     def harmless(self) -> bool:
         """Whether it neither varies nor stops a run: strict mode picks another kernel, or none, for nothing."""
         return self.bits == "cannot vary" and self.verdict in ("switches", "silent")
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it fails nothing: it is waived, or known from a baseline."""
+        return self.waived is not None or self.known
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -171,14 +210,15 @@ class Cost:
 class Run:
     """A step as it was run on a device: strict mode once, and with `replays` > 1 each wanted op that often.
 
-    `device` names the machine's. `failure` says what ended it early, and where; the findings are then the prediction.
+    `device` names the machine's. `cost` and `plain` are what that took and what the step alone takes, None where a
+    report leaves them out. `failure` says what ended it early, and where; the findings are then the prediction.
     """
 
     device: str
     ops: int
     replays: int
-    cost: Cost
-    plain: Cost
+    cost: Cost | None
+    plain: Cost | None
     failure: str | None = None
 
 

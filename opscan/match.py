@@ -11,7 +11,7 @@ from torch import fx
 
 from opscan.arguments import Arguments, Sources, read_before_written
 from opscan.environment import RELEASES, Environment
-from opscan.finding import Finding, Line, NewerTorch, Place
+from opscan.finding import Finding, Line, NewerTorch, Place, Spread
 from opscan.rules.condition import Condition
 from opscan.rules.load import Ruleset
 from opscan.rules.schema import VERDICTS, Bits, BitsClaim, DefaultBehaviour, History, Rule
@@ -21,7 +21,7 @@ from opscan.trace.hygiene import collector_rests
 OWN_NAMESPACES = frozenset({
     "aten", "prim", "prims", "rngprims", "quantized", "_quantized", "quantized_decomposed", "sparse", "mkldnn",
     "onednn", "mkl", "xnnpack", "c10d", "c10d_functional", "_c10d_functional", "_c10d_functional_autograd", "symm_mem",
-    "higher_order", "profiler", "inductor",
+    "higher_order", "profiler", "inductor", "fsdp",
 })  # fmt: skip
 """Namespaces of ops that torch itself ships. Any other op without a rule is unknown, never clean."""
 
@@ -44,15 +44,20 @@ class _Hit(NamedTuple):
     called: SourceLine | None
     order: int
     public: tuple[str, ...]
+    nodes: tuple[fx.Node, ...]
     for_inputs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Findings in the order of their severity, and the ops no rule speaks for, counted."""
+    """Findings in the order of their severity, and the ops no rule speaks for, counted.
+
+    `sources` are the nodes that each finding stands for; where several traces were merged there are none.
+    """
 
     findings: tuple[Finding, ...]
     unknown: Mapping[str, int]
+    sources: tuple[tuple[fx.Node, ...], ...] = ()
 
 
 @collector_rests()
@@ -64,8 +69,9 @@ def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
     unknown: Counter[str] = Counter()
     matched_composites: set[int] = set()
     run_forward = set()
+    children = _children(trace)
     for index, composite in enumerate(trace.composites):
-        found = list(_composite_hits(composite, index, candidates, trace))
+        found = list(_composite_hits(composite, index, candidates, trace, children.get(index, ())))
         if found:
             matched_composites.add(index)
         if composite.phase != "backward":
@@ -80,7 +86,20 @@ def match(trace: Trace, rules: Ruleset, environment: Environment) -> Matched:
         if op.rules and call_of(node).composite not in matched_composites:
             hits.extend(_op_hits(node, op, candidates, trace, sources))
     hits.extend(_constructor_hits(trace, candidates))
-    return Matched(tuple(sorted(_grouped(hits), key=_severity)), dict(sorted(unknown.items())))
+    grouped = sorted(_grouped(hits), key=lambda group: _severity(group[0]))
+    nodes = tuple(nodes for _, nodes in grouped)
+    return Matched(tuple(finding for finding, _ in grouped), dict(sorted(unknown.items())), nodes)
+
+
+def _children(trace: Trace) -> dict[int, list[fx.Node]]:
+    """The ops of each composite call."""
+    children: dict[int, list[fx.Node]] = {}
+    if trace.composites:
+        for node in trace.ops():
+            composite = call_of(node).composite
+            if composite is not None:
+                children.setdefault(composite, []).append(node)
+    return children
 
 
 def _site(hit: _Hit) -> tuple[str, SourceLine | ModuleSite | None]:
@@ -94,8 +113,8 @@ def merged(outcomes: Sequence[Matched]) -> Matched:
     for outcome in outcomes:
         unknown |= Counter(outcome.unknown)
         for finding in outcome.findings:
-            groups.setdefault(replace(finding, places=()), []).append(finding)
-    findings = (replace(same[0], places=_united(same)) for same in groups.values())
+            groups.setdefault(replace(finding, places=(), spread=None), []).append(finding)
+    findings = (replace(same[0], places=_united(same), spread=_spread_of(same)) for same in groups.values())
     return Matched(tuple(sorted(findings, key=_severity)), dict(sorted(unknown.items())))
 
 
@@ -105,6 +124,21 @@ def _united(findings: list[Finding]) -> tuple[Place, ...]:
         nameless = replace(place, count=0)
         counts[nameless] = max(counts.get(nameless, 0), place.count)
     return tuple(replace(place, count=count) for place, count in counts.items())
+
+
+def _spread_of(findings: list[Finding]) -> Spread | None:
+    """What a finding reaches on any of several ways."""
+    spreads = [finding.spread for finding in findings if finding.spread is not None]
+    if len(spreads) < 2:
+        return spreads[0] if spreads else None
+    return Spread(
+        output=any(each.output for each in spreads),
+        loss=any(each.loss for each in spreads),
+        inputs=any(each.inputs for each in spreads),
+        gradients=tuple(dict.fromkeys(name for each in spreads for name in each.gradients)),
+        of_gradients=max(each.of_gradients for each in spreads),
+        read=tuple(dict.fromkeys(line for each in spreads for line in each.read)),
+    )
 
 
 class _Standing(NamedTuple):
@@ -277,7 +311,9 @@ def _all_certain(conditions: tuple[Condition, ...], arguments: Mapping[str, Any]
     return all(condition.certain(arguments) for condition in conditions)
 
 
-def _composite_hits(composite: CompositeCall, index: int, candidates: _Candidates, trace: Trace) -> Iterator[_Hit]:
+def _composite_hits(
+    composite: CompositeCall, index: int, candidates: _Candidates, trace: Trace, children: Sequence[fx.Node]
+) -> Iterator[_Hit]:
     for standing in candidates.call(composite.name):
         rule = standing.rule
         arguments = dict(zip(rule.params, composite.args, strict=False)) | dict(composite.kwargs)
@@ -287,7 +323,9 @@ def _composite_hits(composite: CompositeCall, index: int, candidates: _Candidate
         )
         if judgement is not None:
             phase = rule.phase if composite.phase == "forward" else composite.phase
-            yield _Hit(judgement, composite.name, phase, composite.module, composite.called, index, (composite.name,))
+            nodes = tuple(node for node in children if (call_of(node).phase == "backward") == (phase == "backward"))
+            public = (composite.name,)
+            yield _Hit(judgement, composite.name, phase, composite.module, composite.called, index, public, nodes)
 
 
 def _op_hits(node: fx.Node, op: _Op, candidates: _Candidates, trace: Trace, sources: Sources) -> Iterator[_Hit]:
@@ -298,7 +336,8 @@ def _op_hits(node: fx.Node, op: _Op, candidates: _Candidates, trace: Trace, sour
         if judgement is not None:
             order = call.sequence_nr if call.cause is not None and call.sequence_nr is not None else 0
             for_inputs = call.cause is not None and call.cause not in sources.weighted
-            yield _Hit(judgement, op.name, call.phase, call.module, call.called, order, call.public, for_inputs)
+            public, nodes = call.public, (node,)
+            yield _Hit(judgement, op.name, call.phase, call.module, call.called, order, public, nodes, for_inputs)
 
 
 def _constructor_hits(trace: Trace, candidates: _Candidates) -> Iterator[_Hit]:
@@ -309,10 +348,11 @@ def _constructor_hits(trace: Trace, candidates: _Candidates) -> Iterator[_Hit]:
         for standing in op.rules:
             judgement = candidates.judge(standing, facts, (), trace.assumed_sizes, None)
             if judgement is not None:
-                yield _Hit(judgement, op.name, "construction", site, None, 0, ())
+                yield _Hit(judgement, op.name, "construction", site, None, 0, (), (node,))
 
 
-def _grouped(hits: Iterable[_Hit]) -> Iterator[Finding]:
+def _grouped(hits: Iterable[_Hit]) -> Iterator[tuple[Finding, tuple[fx.Node, ...]]]:
+    """Findings, each with the nodes it stands for."""
     groups: dict[tuple[Any, ...], list[_Hit]] = {}
     for hit in hits:
         said = hit.judgement
@@ -320,7 +360,7 @@ def _grouped(hits: Iterable[_Hit]) -> Iterator[Finding]:
         key = (said.rule.id, id(said.history), said.bits, said.bits_why, said.newer, hit.op, hit.phase, module_type)
         groups.setdefault(key, []).append(hit)
     for group in groups.values():
-        yield _finding(group)
+        yield _finding(group), tuple(node for hit in group for node in hit.nodes)
 
 
 def _finding(group: list[_Hit]) -> Finding:
@@ -369,5 +409,9 @@ def _line(place: SourceLine | None) -> Line | None:
     return Line(*place) if place else None
 
 
-def _severity(finding: Finding) -> tuple[int, str, str]:
-    return VERDICTS.index(finding.verdict), finding.rule, finding.op
+def _severity(finding: Finding) -> tuple[int, int, bool, str, str]:
+    """By verdict, then by how much a finding reaches."""
+    spread = finding.spread
+    gradients = len(spread.gradients) if spread else 0
+    ends_there = not (spread and (spread.loss or spread.output))
+    return VERDICTS.index(finding.verdict), -gradients, ends_there, finding.rule, finding.op

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from opscan.formats.text import printable
+
 PATIENCE_S = 2.0
 
 
@@ -32,7 +34,7 @@ def _tell(label: str, done: threading.Event) -> None:
     told = False
     while not done.wait(PATIENCE_S if not told else 0.5):
         told = True
-        sys.stderr.write(f"\r\x1b[Kopscan: {label} ... {time.monotonic() - started:.0f} s")
+        sys.stderr.write(f"\r\x1b[Kopscan: {printable(label)} ... {time.monotonic() - started:.0f} s")
         sys.stderr.flush()
     if told:
         sys.stderr.write("\r\x1b[K")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from opscan.environment import NEWEST, Environment
 from opscan.errors import TraceError
-from opscan.finding import Line
+from opscan.finding import Finding, Line
 from opscan.match import match, merged
 from opscan.remedies.suggest import with_remedies
 from opscan.report.report import Report
 from opscan.report.words import short_line
 from opscan.rules.load import Ruleset, load_rules
 from opscan.rules.schema import Rule
+from opscan.spread.draw import draw
+from opscan.spread.reach import reach
 from opscan.trace.graph import Trace, call_of
 
 
@@ -25,7 +27,8 @@ def make_report(
 ) -> Report:
     """Judge the traces of one target for one environment; they may be judged for many."""
     rules = rules if rules is not None else load_rules()
-    matched = merged([match(trace, rules, environment) for trace in traces])
+    reached = [reach(trace, match(trace, rules, environment)) for trace in traces]
+    matched = merged([each.matched for each in reached])
     phases = [[call_of(node).phase for node in trace.ops()] for trace in traces]
     backward = max(each.count("backward") for each in phases)
     return Report(
@@ -36,7 +39,14 @@ def make_report(
         backward_ops=backward,
         unknown=matched.unknown,
         findings=with_remedies(matched.findings),
+        graph=draw(reached[0]),
+        rules=_rules_of(matched.findings, rules),
     )
+
+
+def _rules_of(findings: Iterable[Finding], rules: Ruleset) -> tuple[Rule, ...]:
+    wanted = {finding.rule for finding in findings}
+    return tuple(rule for rule in rules.rules if rule.id in wanted)
 
 
 def informed(error: TraceError, rules: Ruleset, environment: Environment) -> TraceError:

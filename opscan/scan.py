@@ -12,6 +12,10 @@ from typing import Any
 
 from opscan.config import InputRule
 from opscan.cost import cost_since
+from opscan.distributed.ranks import World
+from opscan.distributed.report import world_of
+from opscan.distributed.world import is_open, ranks_here, world
+from opscan.distributed.wrapping import REPLICATED, is_bare, replicated
 from opscan.environment import Environment, Strictness, make_environment
 from opscan.errors import TraceError
 from opscan.match import Matched, match, merged
@@ -21,6 +25,7 @@ from opscan.report.report import Report
 from opscan.reporting import informed, make_report
 from opscan.rules.load import Ruleset, load_rules
 from opscan.solving.slots import names_of
+from opscan.spread.reach import reach
 from opscan.steps.find import find_inputs
 from opscan.steps.fit import fit
 from opscan.steps.loss import TARGET_NAME, Loss, LossFunction, load_loss, make_loss
@@ -57,6 +62,7 @@ def check(
     run: bool | None = None,
     replay: int = 1,
     replay_ops: str = "all",
+    world_size: int | None = None,
 ) -> Report:
     """Say what is nondeterministic in a model or a training step, where, why, and what to write instead.
 
@@ -79,6 +85,10 @@ def check(
     the torch is the installed one. With `replay` > 1 each op runs that often on equal bits, in both modes; `replay_ops`
     narrows it to ops with "rules" or to "unknown" ones.
 
+    `world_size` is how many processes will train together. The step is then traced as rank 0 of them runs it, with
+    torch's fake process group: init_process_group, device meshes, DDP, fully_shard and DTensor work as they do there,
+    nothing is sent, and collectives are ops of the step. A bare module is put into DistributedDataParallel.
+
     The model, its gradients and buffers, random numbers and flags stay as they were. Raises OpscanError (TargetError,
     InputError, TraceError, RulesError, EnvironmentSpecError) when it cannot look, and ValueError or TypeError for
     arguments that make no sense.
@@ -92,25 +102,26 @@ def check(
     rebuild: Callable[[], Target] | None = None
     judged_by = rules if isinstance(rules, Ruleset) else load_rules(*([Path(rules)] if rules is not None else []))
     started = time.perf_counter()
-    if isinstance(target, str):
-        built, rebuild = build_named(target, environment)
-    else:
-        built = target_from_object(target)
-    given = None if inputs is None else inputs_from_object(inputs)
     traced: Mode = "train" if mode == "train" else "eval"
-    return scan_target(
-        built,
-        given,
-        environment,
-        loss=loss,
-        mode=traced,
-        input_grad=input_grad,
-        rules=judged_by,
-        plan=plan,
-        trace_device=trace_device,
-        rebuild=rebuild,
-        started=started,
-    )
+    with world(world_size):
+        if isinstance(target, str):
+            built, rebuild = build_named(target, environment)
+        else:
+            built = target_from_object(target)
+        given = None if inputs is None else inputs_from_object(inputs)
+        return scan_target(
+            built,
+            given,
+            environment,
+            loss=loss,
+            mode=traced,
+            input_grad=input_grad,
+            rules=judged_by,
+            plan=plan if world_size is None else None,
+            trace_device=trace_device,
+            rebuild=rebuild,
+            started=started,
+        )
 
 
 def build_named(
@@ -158,7 +169,7 @@ def scan_target(
     if input_grad is None and any(place.for_inputs for finding in report.findings for place in finding.places):
         needed = "the inputs need a gradient, as inside a larger model (assumed; --no-input-grad)"
         report = replace(report, assumptions=(*report.assumptions, needed))
-    report = replace(report, cost=cost_since(started, settled.model))
+    report = replace(report, cost=cost_since(started, settled.model), world=_world(traces))
     if plan is None:
         return report
     if rebuild is not None and settled.arguments == target.arguments:  # else it would be another construction
@@ -241,6 +252,9 @@ class _Scan:
 
         Raises TraceError with what the rules know of the place.
         """
+        note: tuple[str, ...] = ()
+        if is_open() and self.mode == "train" and is_bare(step.call):
+            step, note = replace(step, wrap=replicated), (REPLICATED,)
         trace = partial(
             trace_on_cpu if self.on_cpu else trace_target,
             step.call,
@@ -251,15 +265,22 @@ class _Scan:
             watched=frozenset(self.rules.by_call),
             assumed_sizes=assumed_sizes,
             casting=self.casting,
+            wrap=step.wrap,
         )
         look = partial(_glance, step, self.casting)
         try:
-            return step, every_way(partial(trace, input_grad=step.input_grad), look), ()
+            return step, every_way(partial(trace, input_grad=step.input_grad), look), note
         except TraceError as error:
             if self.input_grad is not None or not step.input_grad or error.call:
                 raise informed(error, self.rules, self.environment) from error.__cause__
         refused = "the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)"
-        return replace(step, input_grad=False), every_way(partial(trace, input_grad=False), look), (refused,)
+        return replace(step, input_grad=False), every_way(partial(trace, input_grad=False), look), (refused, *note)
+
+
+def _world(traces: Sequence[Trace]) -> World | None:
+    """The ranks the traced step belongs to, where a world is open or the user's own process group is there."""
+    size = ranks_here()
+    return world_of(size, traces) if size is not None else None
 
 
 def _glance(step: Step, casting: Casting, way: Way) -> frozenset[Place]:
@@ -276,7 +297,8 @@ def _run(step: Step, plan: Plan, report: Report, rules: Ruleset) -> Report:
     seen = observe(step, plan.device, frozenset(rules.by_call), plan.replays, plan.wanted(rules))
     findings = report.findings
     if seen.trace is not None:
-        findings = merged([Matched(findings, {}), match(seen.trace, rules, report.environment)]).findings
+        found = reach(seen.trace, match(seen.trace, rules, report.environment)).matched
+        findings = merged([Matched(findings, {}), found]).findings
     return replace(report, findings=seen.beside(findings), run=seen.run)
 
 

@@ -46,6 +46,7 @@ class CNN_v2(nn.Module):
 """
 REPLICATE = ", padding=(1, 1), padding_mode='replicate'"
 CONV_LINES = list(range(8, 14))
+CONVS = ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6"]
 
 
 def cnn_v3_source() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,10 @@ def test_the_report_has_the_size_of_the_model_and_the_cost_of_the_scan() -> None
     assert (cost.parameters, cost.parameter_bytes) == (64 * 65, 4 * 64 * 65)
     assert cost.seconds > 0
     assert opscan.check(torch.sin, (torch.ones(3),)).cost.parameters is None  # type: ignore[union-attr]  # as above
+
+
+def test_a_report_goes_between_processes() -> None:
+    report = opscan.check("opscan.examples.cnn:CNN_v2", run=False)
+    there = pickle.loads(pickle.dumps(report))
+    assert (there.findings, there.graph, there.rules) == (report.findings, report.graph, report.rules)
+    assert there.to_html() == report.to_html()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -288,3 +289,46 @@ def test_a_reader_that_leaves_early_is_no_error(workplace: Path) -> None:
     assert outcome.out.startswith("mymodel:CNN_v2")
     assert "Traceback" not in outcome.err
     assert "Exception ignored" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        pytest.param(("-o", "report.html"), "<!DOCTYPE html>", id="the suffix says which format"),
+        pytest.param(("-o", "report.json"), '{\n  "schema": 1', id="JSON"),
+        pytest.param(("-o", "report.txt"), "mymodel:CNN_v2  (cuda", id="else the table"),
+        pytest.param(("-o", "report.txt", "--format", "html"), "<!DOCTYPE html>", id="--format comes first"),
+    ],
+)
+def test_a_report_is_written_to_a_file(opscan: Run, workplace: Path, words: tuple[str, ...], begins: str) -> None:
+    outcome = opscan("check", "mymodel:CNN_v2", *words)
+    text = (workplace / words[1]).read_text(encoding="utf-8")
+    assert text.startswith(begins)
+    assert text.endswith("\n")
+    assert outcome.out == (
+        "mymodel:CNN_v2: 6 of 97 ops (34 forward, 63 backward) nondeterministic: 6 switches.\n"
+        f"written to {words[1]}\n"
+    )  # fmt: skip
+    assert outcome.status == 1
+    assert [path.name for path in workplace.iterdir() if path.name.startswith(".opscan-")] == []
+
+
+def test_a_page_goes_to_stdout_without_a_file(opscan: Run) -> None:
+    assert opscan("check", "mymodel4:CNN_v4", "--format", "html").out.startswith("<!DOCTYPE html>")
+
+
+def test_a_file_that_cannot_be_written_is_a_clear_message(opscan: Run) -> None:
+    outcome = opscan("check", "mymodel4:CNN_v4", "-o", "nowhere/report.html")
+    assert outcome.status == 2
+    assert "nowhere/report.html: cannot be written" in outcome.err
+
+
+def test_a_file_keeps_its_mode_and_a_link_stays_one(opscan: Run, workplace: Path) -> None:
+    file, link = workplace / "report.json", workplace / "latest.json"
+    file.write_text("before")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    opscan("check", "mymodel4:CNN_v4", "-o", "latest.json")
+    assert link.is_symlink()
+    assert json.loads(file.read_text())["schema"] == 1
+    assert file.stat().st_mode & 0o777 == 0o640

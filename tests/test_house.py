@@ -20,12 +20,12 @@ from tests.conftest import run_process
 ROOT = Path(opscan.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 ROOMS = [
-    {"errors", "blame", "progress"},
+    {"errors", "blame", "progress", "formats"},
     {"rules", "isolation", "traced_for"},
     {"replacements"},
-    {"environment", "finding", "config"},
+    {"patterns", "environment", "finding", "waiver", "config"},
     {"audit", "settings", "lint"},
-    {"target", "trace"},
+    {"target", "trace", "distributed"},
     {"solving"},
     {"steps"},
     {"distinct", "cost"},
@@ -33,12 +33,15 @@ ROOMS = [
     {"match", "observe"},
     {"remedies"},
     {"report"},
+    {"spread"},
+    {"accepted", "diffs"},
     {"reporting"},
-    {"scan", "cases"},
-    {"calibrate", "sweeps"},
+    {"scan", "cases", "together"},
+    {"calibrate", "sweeps", "verifying"},
     {"files", "surgery"},
     {"fixing"},
     {"cli"},
+    {"examples"},
 ]
 """Lower rooms first: a file imports from its own room's level or below."""
 
@@ -123,4 +126,5 @@ def test_the_words_the_command_line_repeats_are_the_ones_of_the_schema() -> None
 
 def test_only_rules_name_nondeterministic_ops() -> None:
     named = re.compile(r"aten[.:]+(replication|reflection|index_add|scatter|grid_sampler|upsample|nll_loss|put_)")
-    assert [str(path) for path in FILES if named.search(path.read_text(encoding="utf-8"))] == []
+    elsewhere = [path for path in FILES if "replacements" not in path.parts]  # which call the ops they stand for
+    assert [str(path) for path in elsewhere if named.search(path.read_text(encoding="utf-8"))] == []

@@ -12,7 +12,7 @@ from opscan import __version__
 from opscan.cli.words import COULD_NOT_LOOK, complain
 from opscan.errors import OpscanError
 
-_COMMANDS = ("check", "check-files", "sweep", "fix", "lint", "env", "rules")
+_COMMANDS = ("check", "check-files", "diff", "sweep", "verify", "fix", "lint", "env", "rules")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

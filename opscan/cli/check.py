@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.options import add_call, add_environment, scan_one
-from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, REPLAY_WORDS, SHOW_WORDS, VERDICT_WORDS, complain
+from opscan.cli.options import add_call, add_environment, add_show, scan_one, verdict_words
+from opscan.cli.results import (
+    acceptance,
+    add_baseline,
+    add_format,
+    document_of,
+    explain_rule,
+    stale_text,
+    stale_waivers_of,
+    text_of,
+    write_baseline,
+)
+from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, REPLAY_WORDS, VERDICT_WORDS, complain
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
+    from opscan.config import Config
+    from opscan.report.outcome import Outcome, Unseen
     from opscan.report.report import Report
 
 _EPILOG = """\
@@ -28,7 +39,15 @@ examples:
   opscan check src/net.py:UNet --init in_channels=1 --input 2x1x64x64
   opscan check 'zoo:Net(num_classes=10)' --loss cross_entropy --strict
   opscan check mymodel:CNN_v2 --torch 1.8.1 --format json
+  opscan check mymodel:CNN_v2 --baseline known.json --format markdown
+  opscan check mymodel:CNN_v2 -o report.html
+  opscan check --explain OPS102
 """
+
+_SUFFIXES = {
+    ".json": "json", ".html": "html", ".htm": "html", ".sarif": "sarif", ".md": "markdown", ".csv": "csv",
+    ".xml": "junit",
+}  # fmt: skip
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,7 +61,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.set_defaults(command=_check)
     parser.add_argument(
-        "targets", nargs="+", metavar="TARGET",
+        "targets", nargs="*", metavar="TARGET",
         help="pkg.mod:Name, path/to/file.py:Name, mod:Name(args, kw=...), mod:factory, mod:instance or mod:step",
     )  # fmt: skip
     add_call(parser)
@@ -59,33 +78,100 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     device.add_argument(
         "--replay-ops", choices=REPLAY_WORDS, default="all", help="all, or only those with rules, or unknown ones"
     )
+    device.add_argument(
+        "--processes", type=int, default=1, metavar="N",
+        help="start N ranks here, as `torchrun --nproc-per-node N -m opscan check` does, and report on all of them",
+    )  # fmt: skip
+    device.add_argument(
+        "--rank-timeout", type=float, default=120.0, metavar="SECONDS",
+        help="with several ranks: how long all ranks may stand still before they are ended (default: 120)",
+    )  # fmt: skip
     output = parser.add_argument_group("what to show")
-    output.add_argument("--format", choices=("table", "json"), default="table")
+    add_format(output)
+    parser.set_defaults(format=None)
     output.add_argument(
-        "--show",
-        type=partial(_words, allowed=SHOW_WORDS),
-        default=(),
-        metavar="KIND,...",
-        help="also list these: config, random, unknown, harmless (the bits cannot vary), all",
-    )
+        "-o", "--output", type=Path, metavar="FILE",
+        help="write it there, and print the verdict alone; without --format the suffix says which (.html, .json,"
+        " .sarif, .md, .csv, .xml)",
+    )  # fmt: skip
+    add_show(output)
+    output.add_argument("--explain", metavar="RULE", help="print what a rule knows, with its evidence, as OPS102")
     output.add_argument(
-        "--fail-on", type=partial(_words, allowed=VERDICT_WORDS), default=None, metavar="VERDICT,...",
+        "--fail-on", type=partial(verdict_words, allowed=VERDICT_WORDS), default=None, metavar="VERDICT,...",
         help="what makes the exit status 1 (default: raises,switches,silent,uninitialized; with --strict:"
         " raises,silent)",
     )  # fmt: skip
-
-
-def _words(text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(",") if word.strip())
-    if "all" in words:
-        return allowed
-    for word in words:
-        if word not in allowed:
-            raise argparse.ArgumentTypeError(f"unknown verdict {word!r}; use {', '.join(allowed)}")
-    return words
+    add_baseline(parser)
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    if arguments.explain:
+        return explain_rule(arguments.explain, arguments.rules)
+    if not arguments.targets:
+        complain("no target is named: opscan check mymodel:Net")
+        return COULD_NOT_LOOK
+    from opscan.distributed.launched import is_launched, joined
+
+    if arguments.world_size is None and is_launched():
+        from opscan.together.outcomes import check_together
+
+        arguments.device = _device_here(arguments.device)
+        with joined(arguments.rank_timeout) as ranks:
+            return check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
+    if arguments.processes > 1:
+        from opscan.distributed.launch import launch
+
+        return launch(arguments.processes, arguments.words)
+    return _told(arguments, _outcomes(arguments))
+
+
+def _device_here(device: str) -> str:
+    """Under torchrun the device is the one the ranks run on."""
+    import torch
+
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError]) -> int:
+    """Write what was found, with what is accepted of it; the exit status that says it."""
+    from opscan.config import find_config
+    from opscan.report.outcome import Outcome
+
+    config = find_config(Path.cwd())
+    reports, unseen = _accepted(arguments, config, outcomes)
+    if arguments.write_baseline:
+        written = not unseen and write_baseline(arguments.write_baseline, reports)
+        return CLEAN if written else COULD_NOT_LOOK
+    stale = stale_waivers_of(config.waivers, reports, not unseen)
+    outcome = Outcome(tuple(reports), unseen, stale, arguments.show, arguments.fail_on, bool(arguments.baseline))
+    arguments.format = arguments.format or _format_of(arguments.output)
+    text = _rendered(outcome, arguments)
+    if arguments.output is not None:
+        _write(arguments.output, text, reports)
+    elif text:
+        print(text)
+    return COULD_NOT_LOOK if unseen else FINDINGS if outcome.fails else CLEAN
+
+
+def _accepted(
+    arguments: argparse.Namespace, config: Config, outcomes: Sequence[Report | OpscanError]
+) -> tuple[list[Report], tuple[Unseen, ...]]:
+    """The reports of the targets, with what is accepted in them, and the targets that could not be looked at."""
+    from opscan.report.outcome import Unseen
+
+    accept = acceptance(arguments)
+    reports, unseen = [], []
+    for target, outcome in zip(arguments.targets, outcomes, strict=True):
+        if isinstance(outcome, OpscanError):
+            complain(str(outcome))
+            unseen.append(Unseen(target, str(outcome).removeprefix(f"{target}: ")))
+        else:
+            reports.append(accept(outcome, config.waivers))
+    return reports, tuple(unseen)
+
+
+def _outcomes(arguments: argparse.Namespace) -> list[Report | OpscanError]:
+    """The report on each target, or why there is none."""
     from opscan.config import find_config
     from opscan.environment import make_environment
     from opscan.observe.plan import plan_run
@@ -94,25 +180,34 @@ def _check(arguments: argparse.Namespace) -> int:
     config = find_config(Path.cwd())
     rules = config.ruleset(*arguments.rules)
     plan = plan_run(environment, arguments.run, arguments.replay, arguments.replay_ops)
-    reports: list[Report] = []
-    missed = False
+    outcomes: list[Report | OpscanError] = []
     for target in arguments.targets:
         try:
-            reports.append(scan_one(target, environment, rules, config, arguments, plan))
+            outcomes.append(scan_one(target, environment, rules, config, arguments, plan))
         except OpscanError as error:
-            complain(str(error))
-            missed = True
-    if reports or arguments.format == "json":
-        print(_rendered(reports, arguments))
-    if missed:
-        return COULD_NOT_LOOK
-    return FINDINGS if any(report.fails(arguments.fail_on) for report in reports) else CLEAN
+            outcomes.append(error)
+    return outcomes
 
 
-def _rendered(reports: Sequence[Report], arguments: argparse.Namespace) -> str:
-    if arguments.format == "json":
-        from opscan.report.document import render_json
+def _format_of(output: Path | None) -> str:
+    return _SUFFIXES.get(output.suffix.lower(), "table") if output is not None else "table"
 
-        return render_json(reports)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-    return "\n\n".join(report.to_text(width=min(width, 120), show=arguments.show) for report in reports)
+
+def _write(output: Path, text: str, reports: Sequence[Report]) -> None:
+    """Write a rendering, and print what it comes to."""
+    from opscan.cli.write import write_text
+    from opscan.formats.text import printable
+    from opscan.report.words import verdict_line
+
+    write_text(output, text)
+    for report in reports:
+        print(printable(f"{report.target}: {verdict_line(report)}"))
+    print(f"written to {output}")
+
+
+def _rendered(outcome: Outcome, arguments: argparse.Namespace) -> str:
+    if arguments.format != "table":
+        return document_of(outcome, arguments)
+    parts = [text_of(report, arguments, arguments.show) for report in outcome.reports]
+    parts.append(stale_text(outcome.stale, arguments))
+    return ("\n" if arguments.quiet else "\n\n").join(part for part in parts if part)

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from opscan.cli.options import add_environment, add_mode
+from opscan.cli.options import add_environment, add_mode, paint_for
+from opscan.cli.results import (
+    acceptance,
+    add_baseline,
+    add_format,
+    document_of,
+    stale_text,
+    stale_waivers_of,
+    text_of,
+    write_baseline,
+)
 from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, complain
+from opscan.formats.text import printable, printable_prose
+
+if TYPE_CHECKING:
+    from opscan.files.checked import Checked
+    from opscan.report.outcome import Outcome, StaleWaiver, Unseen
+    from opscan.report.report import Report
+    from opscan.waiver import Waiver
 
 _EPILOG = """\
 What is checked of a file is said in pyproject.toml:
@@ -40,6 +60,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_mode(parser)
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for each model (default: 60)")
     add_environment(parser)
+    add_format(parser.add_argument_group("what to show"))
+    add_baseline(parser)
 
 
 def _check_files(arguments: argparse.Namespace) -> int:
@@ -53,26 +75,104 @@ def _check_files(arguments: argparse.Namespace) -> int:
         tuple(str(folder.resolve()) for folder in arguments.rules),
         arguments.timeout,
     )
-    counts = {"clean": 0, "findings": 0, "skipped": 0, "missed": 0}
+    shown = _Shown(arguments)
     for checked in check_files(arguments.files, question):
-        counts[checked.outcome] += 1
-        if checked.outcome == "findings":
-            print(f"{checked.text}\n", flush=True)
-        elif checked.outcome == "skipped":
-            print(f"skipped   {checked.target}: {checked.text}", flush=True)
-        elif checked.outcome == "missed":
+        shown.add(checked)
+    return shown.end()
+
+
+class _Shown:
+    """What was checked so far: printed as it comes, or kept for a document."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._is_text = arguments.format == "table" and not arguments.write_baseline
+        self._accept = acceptance(arguments)
+        self._unseen: list[Unseen] = []
+        self._reports: list[tuple[str, Report]] = []
+
+    def add(self, checked: Checked) -> None:
+        """Take one target, and print it."""
+        from opscan.report.outcome import Unseen
+
+        if checked.report is not None:
+            report = self._accept(checked.report, ())
+            self._reports.append((checked.file, report))
+            if self._is_text and (text := self._text(report)):
+                print(text, flush=True)
+            return
+        is_missed = checked.outcome == "missed"
+        self._unseen.append(Unseen(checked.target, checked.text.removeprefix(f"{checked.target}: "), is_missed))
+        if is_missed:
             complain(checked.text)
-    print(_summary(counts))
-    if counts["missed"]:
-        return COULD_NOT_LOOK
-    return FINDINGS if counts["findings"] else CLEAN
+        elif self._is_text and not self._arguments.quiet:
+            print(printable_prose(f"skipped   {checked.target}: {checked.text}"), flush=True)
+
+    def end(self) -> int:
+        """Print what is said of all, and return the exit status."""
+        from opscan.report.outcome import Outcome
+
+        arguments = self._arguments
+        reports = [report for _, report in self._reports]
+        is_missed = any(each.wanted for each in self._unseen)
+        if arguments.write_baseline:
+            return CLEAN if not is_missed and write_baseline(arguments.write_baseline, reports) else COULD_NOT_LOOK
+        outcome = Outcome(
+            tuple(reports), tuple(self._unseen), tuple(self._stale()), has_baseline=bool(arguments.baseline)
+        )
+        if not self._is_text:
+            print(document_of(outcome, arguments))
+        else:
+            lines = [stale_text(outcome.stale, arguments), "" if arguments.quiet else _summary(outcome)]
+            if text := "\n".join(line for line in lines if line):
+                print(text)
+        return COULD_NOT_LOOK if is_missed else FINDINGS if outcome.fails else CLEAN
+
+    def _text(self, report: Report) -> str:
+        arguments = self._arguments
+        if arguments.quiet:
+            return text_of(report, arguments)
+        if not report.fails() and not arguments.verbose:
+            return _waived(report)
+        if arguments.verbose:
+            return f"{text_of(report, arguments)}\n"
+        from opscan.report.brief import render_brief
+
+        return f"{render_brief(report, arguments.mode, paint=paint_for(arguments))}\n"
+
+    def _stale(self) -> Iterator[StaleWaiver]:
+        """The waivers of each file's project that its targets show to be stale, each once."""
+        from opscan.config import find_config
+
+        projects: dict[tuple[Waiver, ...], list[Report]] = {}
+        for file, report in self._reports:
+            projects.setdefault(find_config(Path(file).resolve().parent).waivers, []).append(report)
+        for waivers, reports in projects.items():
+            yield from stale_waivers_of(waivers, reports, False)
 
 
-def _summary(counts: dict[str, int]) -> str:
-    looked = counts["clean"] + counts["findings"]
-    words = [f"{looked} {'model' if looked == 1 else 'models'} checked, {counts['findings']} with findings"]
-    if counts["skipped"]:
-        words.append(f"{counts['skipped']} skipped (name a target in [tool.opscan.targets] of pyproject.toml)")
-    if counts["missed"]:
-        words.append(f"{counts['missed']} not looked at")
+def _waived(report: Report) -> str:
+    """A line for each waived finding of a report that does not fail."""
+    from opscan.report.acceptance import waived_words
+
+    found = (each for each in report.findings if each.waived)
+    return "\n".join(printable(f"waived    {report.target}: {waived_words(each)}") for each in found)
+
+
+def _summary(outcome: Outcome) -> str:
+    from opscan.report.acceptance import known_findings
+
+    looked, found = len(outcome.reports), sum(report.fails() for report in outcome.reports)
+    skipped = sum(not each.wanted for each in outcome.unseen)
+    missed = len(outcome.unseen) - skipped
+    words = [f"{looked} {'model' if looked == 1 else 'models'} checked, {found} with findings"]
+    if skipped:
+        words.append(f"{skipped} skipped (name a target in [tool.opscan.targets] of pyproject.toml)")
+    if missed:
+        words.append(f"{missed} not looked at")
+    known = sum(each.count for report in outcome.reports for each in known_findings(report))
+    waived = sum(each.count for report in outcome.reports for each in report.findings if each.waived)
+    words += [
+        f"{count} ops {what}" for count, what in ((waived, "waived"), (known, "known from the baseline")) if count
+    ]
     return "; ".join(words)

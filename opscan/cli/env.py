@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from opscan.cli.words import CLEAN, DEVICE_WORDS, FINDINGS
+from opscan.formats.text import printable_prose
 
 _EPILOG = """\
 exit status:
@@ -62,7 +63,7 @@ def _env(arguments: argparse.Namespace) -> int:
         print(outlook.to_json())
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-        print(outlook.to_text(min(width, 120), everything=arguments.all))
+        print(printable_prose(outlook.to_text(min(width, 120), everything=arguments.all)))
     return FINDINGS if outlook.missing else CLEAN
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.words import AMP_WORDS, DEVICE_WORDS, TRACE_DEVICE_WORDS
+from opscan.cli.words import AMP_WORDS, DEVICE_WORDS, SHOW_WORDS, TRACE_DEVICE_WORDS
 
 if TYPE_CHECKING:
     from opscan.config import Config
     from opscan.environment import Environment
     from opscan.observe.plan import Plan
+    from opscan.report.paint import Paint
     from opscan.report.report import Report
     from opscan.rules.load import Ruleset
 
@@ -46,6 +49,10 @@ def add_call(parser: argparse.ArgumentParser) -> None:
         "--amp", choices=AMP_WORDS, help="put forward and loss in autocast (regions the code has itself need no flag)"
     )
     add_mode(what)
+    what.add_argument(
+        "--world-size", type=int, metavar="N",
+        help="trace the step of rank 0 of N processes, with torch's fake process group (a bare module is put in DDP)",
+    )  # fmt: skip
     what.add_argument(
         "--trace-device", choices=TRACE_DEVICE_WORDS, default="meta",
         help="cpu: run a small model for real instead of on meta, where what depends on values goes one way only",
@@ -79,6 +86,48 @@ def add_environment(parser: argparse.ArgumentParser) -> None:
     strictness.add_argument("--default", dest="strict", action="store_false", help="it will train without strict mode")
 
 
+def add_show(group: argparse._ActionsContainer) -> None:
+    """--show."""
+    group.add_argument(
+        "--show",
+        type=partial(verdict_words, allowed=SHOW_WORDS),
+        default=(),
+        metavar="KIND,...",
+        help="also list these: config, random, unknown, harmless (the bits cannot vary), all",
+    )
+
+
+def verdict_words(text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """A comma-separated list of some of the allowed words; all of them for `all`."""
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if "all" in words:
+        return allowed
+    for word in words:
+        if word not in allowed:
+            raise argparse.ArgumentTypeError(f"unknown verdict {word!r}; use {', '.join(allowed)}")
+    return words
+
+
+def add_colour(group: argparse._ActionsContainer) -> None:
+    """--color."""
+    group.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto",
+        help="colours in text (default: on a terminal; NO_COLOR and FORCE_COLOR count)",
+    )  # fmt: skip
+
+
+def paint_for(arguments: argparse.Namespace) -> Paint:
+    """The colours that the options and the terminal want."""
+    from opscan.report.paint import Paint, wants_colour
+
+    return Paint(wants_colour(arguments.color, sys.stdout.isatty()))
+
+
+def terminal_width() -> int:
+    """Columns to print in: those of the terminal, 80 where there is none, at most 120."""
+    return min(shutil.get_terminal_size().columns if sys.stdout.isatty() else 80, 120)
+
+
 def scan_one(
     target: str,
     environment: Environment,
@@ -90,11 +139,15 @@ def scan_one(
     """Scan one target as the options of `add_call` say; whatever the user's code prints meanwhile goes to stderr."""
     from opscan.progress import progress
 
-    with contextlib.redirect_stdout(sys.stderr), progress(target):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        stack.enter_context(progress(target))
+        from opscan.distributed.world import world
         from opscan.scan import build_named, scan_target
         from opscan.target.inputs import call_batch_maker, make_inputs, parse_init, parse_input
 
         started = time.perf_counter()
+        stack.enter_context(world(arguments.world_size))
         gc.freeze()  # what was imported stays: collecting cycles need not look through it
         init = parse_init(arguments.init)
         specs = [parse_input(word) for word in arguments.input]
@@ -108,7 +161,7 @@ def scan_one(
             mode=arguments.mode,
             input_grad=arguments.input_grad,
             rules=rules,
-            plan=plan,
+            plan=plan if arguments.world_size is None else None,
             configured=config.inputs,
             trace_device=arguments.trace_device,
             rebuild=rebuild,

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from opscan.cli import calibrate
@@ -99,6 +100,11 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    return show_rules(arguments.ids, arguments.rules, arguments.format)
+
+
+def show_rules(ids: Sequence[str], folders: Sequence[Path], format: str = "table") -> int:
+    """Print everything that is known of some rules. Raises RulesError for an id that no rule has."""
     import difflib
 
     from opscan.calibrate.rows import read_records, seen_of_rule
@@ -106,15 +112,15 @@ def _show(arguments: argparse.Namespace) -> int:
     from opscan.report.rulepage import render_rule, rule_document
     from opscan.rules.load import builtin_rules_dir
 
-    known = {rule.id: rule for rule in find_config(Path.cwd()).ruleset(*arguments.rules).rules}
-    for each in arguments.ids:
+    known = {rule.id: rule for rule in find_config(Path.cwd()).ruleset(*folders).rules}
+    for each in ids:
         if each not in known:
             close = difflib.get_close_matches(each.upper(), known, n=3)
             meant = f"Close to it: {', '.join(close)}. " if close else ""
             raise RulesError(f"no rule has the id {each}", "", f"{meant}`opscan rules list` prints them all.")
-    records = [each for folder in (builtin_rules_dir(), *arguments.rules) for each in read_records(folder)]
-    pages = [(known[each], seen_of_rule(each, records)) for each in arguments.ids]
-    if arguments.format == "json":
+    records = [each for folder in (builtin_rules_dir(), *folders) for each in read_records(folder)]
+    pages = [(known[each], seen_of_rule(each, records)) for each in ids]
+    if format == "json":
         _print_json([rule_document(rule) | {"observed": list(seen)} for rule, seen in pages])
     else:
         print("\n\n\n".join(render_rule(rule, _width(), seen) for rule, seen in pages))

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from opscan.cli.options import add_environment, add_mode
 from opscan.cli.words import BACKEND_WORDS, CLEAN, COULD_NOT_LOOK, FINDINGS, FORMAT_WORDS, complain
+from opscan.cli.write import write_text
 from opscan.errors import SweepError
+from opscan.formats.text import printable_prose
 
 if TYPE_CHECKING:
     from opscan.sweeps.found import Found
@@ -116,7 +117,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
             return _listed(found)
         table = _scanned(found, arguments)
     for path in arguments.output:
-        _write(path, _rendered(table, _SUFFIXES[path.suffix], arguments.cost))
+        write_text(path, _rendered(table, _SUFFIXES[path.suffix], arguments.cost))
     print(_rendered(table, arguments.format, arguments.cost).rstrip("\n"))
     return _status(table)
 
@@ -175,27 +176,10 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
 def _rendered(table: Sweep, format: str, cost: bool) -> str:
     if format == "table":
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-        return table.to_text(min(width, 120))
+        return printable_prose(table.to_text(min(width, 120)))
     if format == "markdown":
         return table.to_markdown()
     return {"csv": table.to_csv, "json": table.to_json, "html": table.to_html}[format](cost)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file in one piece: whoever reads it meets the old one or the new one. Raises SweepError."""
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            file.write(text if text.endswith("\n") else f"{text}\n")
-        os.chmod(file.name, 0o666 & ~_umask())
-        os.replace(file.name, path)
-    except OSError as error:
-        raise SweepError(f"cannot be written: {error}", str(path), "Give another file with -o.") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _status(table: Sweep) -> int:

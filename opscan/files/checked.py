@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from opscan.environment import Environment
+from opscan.report.report import Report
 
 Outcome = Literal["clean", "findings", "skipped", "missed"]
 """`skipped` is a class nobody named that could not be looked at; `missed` a target that was named, likewise."""
@@ -13,11 +14,16 @@ Outcome = Literal["clean", "findings", "skipped", "missed"]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One target: the block to show for findings, or why it was not looked at (with the place, if it was missed)."""
+    """One target of a file: its report, or why it was not looked at (with the place, if it was missed).
+
+    The report has the project's waivers in it.
+    """
 
     target: str
     outcome: Outcome
     text: str = ""
+    report: Report | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def check_files(files: Sequence[str], question: Question) -> Iterator[Checked]:
             elif work.size:
                 with progress(work.file):
                     found = _scanned(work, question)
-                yield from found
+                yield from (replace(each, file=work.file) for each in found)
     finally:
         stop_server()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
+from opscan.accepted.waive import waive
 from opscan.config import Config, find_config
 from opscan.errors import OpscanError
 from opscan.files.checked import Checked, Question, Work
 from opscan.files.models import defined_models, parts_of
-from opscan.report.brief import render_brief
 from opscan.report.report import Report
 from opscan.rules.load import Ruleset
 from opscan.scan import build_named, scan_target
@@ -59,9 +60,8 @@ class _Scanner:
             if is_named:
                 return Checked(target, "missed", str(error)), False
             return Checked(target, "skipped", reason_of(error)), False
-        if report.fails():
-            return Checked(target, "findings", render_brief(report, self._question.mode)), True
-        return Checked(target, "clean"), True
+        report = waive(report, self._config.waivers, date.today())
+        return Checked(target, "findings" if report.fails() else "clean", report=report), True
 
     def _scanned(self, target: str) -> Report:
         environment = self._question.environment

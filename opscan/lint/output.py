@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from opscan.formats.github import Level, command
+from opscan.formats.text import printable
 from opscan.lint.finding import Finding, Problem
 
 
 def render_text(findings: Sequence[Finding]) -> str:
     """One line per finding: `file:line:col: CODE message`."""
-    return "".join(f"{each.place}: {each.code} {each.message}{' [*]' if each.edits else ''}\n" for each in findings)
+    return "".join(
+        f"{printable(f'{each.place}: {each.code} {each.message}')}{' [*]' if each.edits else ''}\n" for each in findings
+    )
 
 
 def render_json(findings: Sequence[Finding]) -> str:
@@ -31,21 +35,24 @@ def render_json(findings: Sequence[Finding]) -> str:
 
 
 def render_github(findings: Sequence[Finding], problems: Sequence[Problem]) -> str:
-    """Workflow commands, which GitHub shows beside the lines.
-
-    Source: GitHub docs, workflow commands: `%` and line ends are escaped, in properties `:` and `,` too.
-    """
-    words = {"error": "error", "warning": "warning", "info": "notice"}
+    """Workflow commands, which GitHub shows beside the lines."""
+    words: dict[str, Level] = {"error": "error", "warning": "warning", "info": "notice"}
     lines = [
-        f"::{words[each.level]} file={_property(each.file)},line={each.line},col={each.column},"
-        f"endLine={each.end_line},title={each.code}::{_data(with_cell(each))}"
+        command(
+            words[each.level],
+            with_cell(each),
+            file=each.file,
+            line=each.line,
+            col=each.column,
+            endLine=each.end_line,
+            title=each.code,
+        )
         for each in findings
     ]
     lines += [
-        f"::error file={_property(each.file)},line={max(each.line, 1)},title=opscan lint::{_data(each.what)}"
-        for each in problems
+        command("error", each.what, file=each.file, line=max(each.line, 1), title="opscan lint") for each in problems
     ]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(lines)
 
 
 def with_cell(finding: Finding) -> str:
@@ -53,11 +60,3 @@ def with_cell(finding: Finding) -> str:
     if finding.cell is None:
         return finding.message
     return f"{finding.message} (cell {finding.cell}, line {finding.cell_line})"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,20 +1,18 @@
-"""Findings as SARIF 2.1.0. Source: OASIS, Static Analysis Results Interchange Format (SARIF) Version 2.1.0."""
+"""The linter's findings as SARIF 2.1.0."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from opscan import __version__
+from opscan.formats.paths import find_root
+from opscan.formats.sarif import notification, physical, render_run
 from opscan.lint.finding import Finding, Problem
 from opscan.lint.output import with_cell
 from opscan.lint.rule import RULES
 from opscan.lint.words import Words, read_words
 
-SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
 
@@ -22,24 +20,14 @@ def render_sarif(findings: Sequence[Finding], problems: Sequence[Problem]) -> st
     """One run; the rules that found something are described in it, and files not linted are notifications."""
     codes = sorted({each.code for each in findings})
     words = read_words() if codes else {}
-    run = {
-        "tool": {
-            "driver": {
-                "name": "opscan lint",
-                "semanticVersion": __version__,
-                "rules": [_rule(code, words[code]) for code in codes],
-            }
-        },
-        "columnKind": "unicodeCodePoints",
-        "invocations": [
-            {
-                "executionSuccessful": not problems,
-                "toolExecutionNotifications": [_notification(each) for each in problems],
-            }
-        ],
-        "results": [_result(each, codes) for each in findings],
-    }
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+    root = find_root(Path.cwd())
+    return render_run(
+        "opscan lint",
+        [_rule(code, words[code]) for code in codes],
+        [_result(each, codes, root) for each in findings],
+        [_notification(each, root) for each in problems],
+        root,
+    )
 
 
 def _rule(code: str, words: Words) -> dict[str, Any]:
@@ -54,7 +42,7 @@ def _rule(code: str, words: Words) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, codes: Sequence[str]) -> dict[str, Any]:
+def _result(finding: Finding, codes: Sequence[str], root: Path) -> dict[str, Any]:
     region: dict[str, int] = {"startLine": finding.line}
     if finding.cell is None:
         region |= {"startColumn": finding.column, "endLine": finding.end_line, "endColumn": finding.end_column}
@@ -63,18 +51,10 @@ def _result(finding: Finding, codes: Sequence[str]) -> dict[str, Any]:
         "ruleIndex": codes.index(finding.code),
         "level": _LEVELS[finding.level],
         "message": {"text": with_cell(finding)},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(finding.file)}, "region": region}}],
+        "locations": [physical(finding.file, root, region)],
     }
 
 
-def _notification(problem: Problem) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(problem.file)}}
-    if problem.line:
-        place["region"] = {"startLine": problem.line, "startColumn": max(problem.column, 1)}
-    return {"level": "error", "message": {"text": problem.what}, "locations": [{"physicalLocation": place}]}
-
-
-def _uri(file: str) -> str:
-    """A path as a reference: relative where it is below the current folder, as code scanning wants it."""
-    relative = os.path.relpath(file)
-    return quote((file if relative.startswith("..") else relative).replace(os.sep, "/"))
+def _notification(problem: Problem, root: Path) -> dict[str, Any]:
+    region = {"startLine": problem.line, "startColumn": max(problem.column, 1)} if problem.line else None
+    return notification(problem.what, location=physical(problem.file, root, region))

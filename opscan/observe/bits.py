@@ -10,7 +10,6 @@ CHUNK = 1 << 22
 """Elements compared at once: what a comparison may allocate is a few times this."""
 
 _INTEGER_OF_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-_MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # odd, as an int64
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -52,24 +51,6 @@ def same_bits(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> boo
     if [(each.shape, each.dtype) for each in one] != [(each.shape, each.dtype) for each in other]:
         return False
     return all(torch.equal(bits_of(left), bits_of(right)) for left, right in zip(one, other, strict=True))
-
-
-def digest(tensors: Sequence[torch.Tensor]) -> int:
-    """A number that tells results apart by the bits of every element and where it stands.
-
-    Each element's bits are mixed with its position, and the products added up in int64: integer addition wraps, and
-    gives the same sum in any order.
-    """
-    total = 0
-    for number, tensor in enumerate(tensors):
-        start = number << 40
-        for chunk in _chunks(bits_of(tensor)):
-            position = torch.arange(start + 1, start + 1 + chunk.numel(), device=chunk.device)
-            mixed = (chunk.to(torch.int64) ^ (position * _MULTIPLIER)) * _MULTIPLIER
-            mixed = (mixed ^ (mixed >> 29)) * _MULTIPLIER
-            total += int((mixed ^ (mixed >> 32)).sum())
-            start += chunk.numel()
-    return total & ((1 << 64) - 1)
 
 
 def max_ulps(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> int | None:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from opscan.finding import Replay
-from opscan.observe.bits import digest, max_ulps, same_bits
+from opscan.observe.bits import max_ulps, same_bits
+from opscan.observe.fingerprint import fingerprint
 from opscan.trace.traits import traits_of
 from opscan.trace.values import map_tensors, tensors_in
 
@@ -54,7 +55,7 @@ class _Outcomes:
         self._reference = reference
         self._runs = runs
         self._differing = 0
-        self._digests: set[int] = set()
+        self._digests: set[tuple[int, ...]] = set()
         self._max_ulps: int | None = None
         self._first_at: int | None = None
 
@@ -63,7 +64,7 @@ class _Outcomes:
             return
         self._differing += 1
         self._first_at = self._first_at or number
-        self._digests.add(digest(result))
+        self._digests.add(tuple(int(fingerprint(each)) for each in result))
         apart = max_ulps(self._reference, result)
         if apart is not None:
             self._max_ulps = max(self._max_ulps or 0, apart)

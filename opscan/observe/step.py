@@ -15,7 +15,7 @@ from opscan.errors import TraceError
 from opscan.finding import Cost, Finding, Run
 from opscan.observe.join import Seen, joined, seen_in
 from opscan.observe.run import DeviceRegime, PlainRegime, where_it_failed
-from opscan.trace.driver import Loss, Mode, trace_under
+from opscan.trace.driver import Loss, Mode, Wrap, trace_under
 from opscan.trace.graph import Trace
 from opscan.trace.values import is_lazy
 
@@ -25,7 +25,10 @@ WANTED = ("all", "rules", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is run: the call, its inputs, the loss, the mode, whether floating inputs need a gradient, and autocast."""
+    """What is run: the call, its inputs, the loss, the mode, whether floating inputs need a gradient, and autocast.
+
+    `wrap` puts what is called into something else, as part of the step.
+    """
 
     call: Callable[..., Any]
     args: tuple[Any, ...]
@@ -34,11 +37,19 @@ class Step:
     mode: Mode = "train"
     input_grad: bool = False
     amp: Amp | None = None
+    wrap: Wrap | None = None
 
     def under(self, regime: DeviceRegime) -> Trace:
         """Run it under a regime. Raises TraceError as a trace does."""
         return trace_under(
-            regime, self.call, self.args, self.kwargs, loss=self.loss, mode=self.mode, input_grad=self.input_grad
+            regime,
+            self.call,
+            self.args,
+            self.kwargs,
+            loss=self.loss,
+            mode=self.mode,
+            input_grad=self.input_grad,
+            wrap=self.wrap,
         )
 
 

@@ -10,9 +10,9 @@ from opscan.lint.finding import Edit, end_of
 from opscan.lint.module import Module
 from opscan.lint.records import Call
 from opscan.lint.scopes import resolve
+from opscan.remedies.calls import METHOD, Calls
 
 KEEP = re.compile(r"#\s*opscan:\s*keep\b")
-_METHOD = "torch.Tensor."
 PACKAGE = "opscan.replacements"
 _NAME = "replacements"
 
@@ -27,15 +27,12 @@ class Editor:
 
     def __init__(self, text: str) -> None:
         self._module = Module(ast.parse(text), text)
+        self._calls = Calls(self._module)
         self.alias, self.imports = self._import()
 
     def edits(self, of: str, name: str, line: int) -> tuple[Edit, ...] | str:
         """The edits that put `opscan.replacements.<name>` in place of `of` at a line; or why there are none."""
-        if of.startswith(_METHOD):
-            attribute = of.removeprefix(_METHOD)
-            calls = [call for call in self._module.methods(attribute) if _spans(call.node, line)]
-        else:
-            calls = [call for call in self._module.calls(of) if _spans(call.node, line)]
+        calls = self._calls.at(of, line)
         bases = [] if calls else list(self._bases(of, line))
         if not calls and not bases:
             return f"{of.rpartition('.')[2]} is not called by its name there"
@@ -44,7 +41,7 @@ class Editor:
         target = f"{self.alias}.{name}"
         if bases:
             return tuple(Edit((base.lineno, base.col_offset), end_of(base), target) for base in bases)
-        if of.startswith(_METHOD):
+        if of.startswith(METHOD):
             return tuple(edit for call in calls for edit in self._method_edits(call, target))
         functions = [call.node.func for call in calls]
         return tuple(Edit((each.lineno, each.col_offset), end_of(each), target) for each in functions)
@@ -94,10 +91,6 @@ class Editor:
     def _is_kept(self, node: ast.expr) -> bool:
         first, last = node.lineno, node.end_lineno or node.lineno
         return any(KEEP.search(line) for line in self._module.lines[first - 1 : last])
-
-
-def _spans(node: ast.expr, line: int) -> bool:
-    return node.lineno <= line <= (node.end_lineno or node.lineno)
 
 
 def _back_to(lines: list[str], end: tuple[int, int], length: int, wanted: bytes) -> tuple[int, int] | None:

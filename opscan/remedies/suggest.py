@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from opscan.blame import is_users_own
 from opscan.finding import Finding, Line, Remedy
+from opscan.lint.finding import Edit
 from opscan.lint.fix import apply_edits
 from opscan.lint.source import split_lines
 from opscan.remedies.choose import Choice, choose
@@ -35,7 +36,7 @@ class Desk:
 
     def __init__(self) -> None:
         self._editors: dict[str, Editor | None] = {}
-        self._texts: dict[str, str] = {}
+        self._lines: dict[str, list[str]] = {}
 
     def remedy(self, choice: Choice) -> Remedy:
         """What a choice comes to at its line."""
@@ -52,17 +53,31 @@ class Desk:
         if isinstance(edits, str):
             return replace(bare, obstacle=edits)
         at = edits[0].start[0]
-        text = self._texts[line.file]
-        before, after = (split_lines(each)[at - 1].strip() for each in (text, apply_edits(text, edits)))
+        before, after = _first_lines(self.lines(line.file), edits)
         return replace(bare, line=Line(line.file, at), imports=import_line(editor.alias), before=before, after=after)
+
+    def lines(self, file: str) -> list[str]:
+        """The lines of a file that an editor was asked for."""
+        return self._lines[file]
 
     def editor(self, file: str) -> Editor | None:
         """What edits a file, or a notebook's cell; None for one that cannot be read or is no Python."""
         if file not in self._editors:
             text = "".join(linecache.getlines(file))
-            self._texts[file] = text
+            self._lines[file] = split_lines(text)
             try:
                 self._editors[file] = Editor(text) if text else None
             except (SyntaxError, ValueError, RecursionError):
                 self._editors[file] = None
         return self._editors[file]
+
+
+def _first_lines(lines: Sequence[str], edits: Sequence[Edit]) -> tuple[str, str]:
+    """The line that the first edit begins in, without and with the edits."""
+    first, last = edits[0].start[0], max(edit.end[0] for edit in edits)
+    part = "".join(lines[first - 1 : last])
+    moved = [
+        Edit((edit.start[0] - first + 1, edit.start[1]), (edit.end[0] - first + 1, edit.end[1]), edit.text)
+        for edit in edits
+    ]
+    return lines[first - 1].strip(), split_lines(apply_edits(part, moved))[0].strip()

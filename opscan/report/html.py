@@ -8,6 +8,7 @@ from html import escape
 from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.report.instead import Advice, advice_of, other_ways
+from opscan.report.reaches import reach_words
 from opscan.report.report import Report
 from opscan.report.words import (
     ALWAYS_SHOWN,
@@ -26,6 +27,11 @@ from opscan.rules.schema import Replacement
 _CELL = "text-align:left;vertical-align:top;white-space:normal;padding:2px 12px 2px 0"
 _WIDE = f"{_CELL};min-width:14em"
 """A cell of whole sentences; where there is no room for it the table scrolls."""
+
+_DOTS = {"raises": "#d64b42", "switches": "#cf8a1f", "silent": "#ab4fb8", "uninitialized": "#c86428"}
+"""Seen on light ground and on dark."""
+
+_MOST_GRADIENTS = 60
 
 
 def render_html(report: Report) -> str:
@@ -58,13 +64,29 @@ def _row(finding: Finding, environment: Environment) -> str:
     )
     instead = "".join(map(_drop_in, advice_of(finding))) + "".join(map(_other_way, other_ways(finding)))
     cells = (
-        (_CELL, f"<b>{finding.verdict}</b>"),
+        (_CELL, f'<span style="color:{_DOTS.get(finding.verdict, "#888")}">&#9679;</span> <b>{finding.verdict}</b>'),
         (_CELL, f"<code>{_breakable(finding.op)}</code><br>{escape(finding.phase)}"),
         (_CELL, str(finding.count)),
         (_WIDE, where),
-        (_WIDE, f"{modes}{_folded(f'why: {escape(finding.title)}', escape(finding.message))}{instead}"),
+        (
+            _WIDE,
+            f"{modes}{_reaches(finding)}{_folded(f'why: {escape(finding.title)}', escape(finding.message))}{instead}",
+        ),
     )
     return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for style, cell in cells) + "</tr>"
+
+
+def _reaches(finding: Finding) -> str:
+    """What it reaches, with the gradients folded."""
+    spread = finding.spread
+    if spread is None:
+        return ""
+    words = f"reaches: {escape(reach_words(spread))}"
+    if not spread.gradients:
+        return f"<div>{words}</div>"
+    names = " ".join(f"<code>{escape(name)}</code>" for name in spread.gradients[:_MOST_GRADIENTS])
+    left = len(spread.gradients) - _MOST_GRADIENTS
+    return _folded(words, names + (f" and {left} more" if left > 0 else ""))
 
 
 def _drop_in(advice: Advice) -> str:

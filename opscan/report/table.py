@@ -8,9 +8,15 @@ from collections.abc import Iterable
 
 from tabulate import tabulate
 
+from opscan.distributed.ranks import world_words
 from opscan.environment import Environment
 from opscan.finding import Finding
+from opscan.report.acceptance import modules_words
 from opscan.report.instead import Advice, advice_of, other_ways
+from opscan.report.paint import VERDICT_STYLES, Paint
+from opscan.report.printable import printable_report
+from opscan.report.quote import quote
+from opscan.report.reaches import reach_words
 from opscan.report.report import Report
 from opscan.report.words import (
     ALWAYS_SHOWN,
@@ -21,7 +27,6 @@ from opscan.report.words import (
     mode_lines,
     place_words,
     run_words,
-    short_paths,
     summaries,
     verdict_line,
 )
@@ -31,35 +36,47 @@ _LABEL = 10
 _WHERE = 20
 _MOST_LINES = 6
 _GAP = 2  # tabulate puts it between columns and around headers
+_PLAIN = Paint(False)
+MOST_QUOTED = 3
 
 
-def render_table(report: Report, width: int = 80, show: Iterable[str] = ()) -> str:
-    """One target's report: what was assumed, each finding with its places and remedies, one line for the rest."""
+def render_table(
+    report: Report, width: int = 80, show: Iterable[str] = (), paint: Paint = _PLAIN, quoted: int = MOST_QUOTED
+) -> str:
+    """One target's report: what was assumed, each finding with its places and remedies, one line for the rest.
+
+    At most `quoted` source lines of a finding are quoted under it. Names cannot act upon the terminal.
+    """
+    report = printable_report(report)
     width = max(width, 60)
     shown = (*ALWAYS_SHOWN, *show)
-    parts = [f"{report.target}  ({describe_environment(report.environment)})"]
+    parts = [f"{paint.text(report.target, 'head')}  ({describe_environment(report.environment)})"]
     if report.assumptions:
         parts.append(
-            "\n".join(_wrapped("assumed" if not at else "", text, width) for at, text in enumerate(report.assumptions))
+            "\n".join(
+                _wrapped("assumed" if not at else "", text, width, paint) for at, text in enumerate(report.assumptions)
+            )
         )
+    if report.world is not None:
+        parts.append(_wrapped("world", world_words(report.world), width, paint))
     if report.run is not None:
-        parts.append(_wrapped("run", run_words(report.run, report.findings), width))
+        parts.append(_wrapped("run", run_words(report.run, report.findings), width, paint))
     findings = [finding for finding in report.findings if is_listed(finding, shown)]
     if findings:
-        parts.append(_overview(findings, width))
-        parts.extend(_details(finding, report.environment, width) for finding in findings)
+        parts.append(_overview(findings, width, paint))
+        parts.extend(_details(finding, report.environment, width, paint, quoted) for finding in findings)
     if "unknown" in shown and report.unknown:
         parts.append(tabulate(report.unknown.items(), headers=("unknown op", "count"), tablefmt="simple"))
     rest = [*summaries(report, shown), *([f"cost: {cost_words(report.cost)}"] if report.cost is not None else [])]
     if rest:
         parts.append("\n".join(textwrap.fill(line, width, subsequent_indent="  ") for line in rest))
-    parts.append(textwrap.fill(verdict_line(report), width))
+    parts.append(paint.text(textwrap.fill(verdict_line(report), width), "bad" if report.fails() else "good"))
     return "\n\n".join(parts)
 
 
-def _overview(findings: list[Finding], width: int) -> str:
+def _overview(findings: list[Finding], width: int, paint: Paint) -> str:
     """One line per finding; whether the bits vary has a column where not all do and there is room."""
-    wheres = min(_WHERE, max(len(_first_places(finding)) for finding in findings))
+    wheres = min(_WHERE, max(len(modules_words(finding)) for finding in findings))
     columns: list[tuple[str, list[str]]] = [("verdict", [finding.verdict for finding in findings])]
     if width >= 80 and any(finding.bits != "vary" for finding in findings):
         columns.append(("bits", [finding.bits for finding in findings]))
@@ -67,7 +84,8 @@ def _overview(findings: list[Finding], width: int) -> str:
     ops = width - taken - len("count") - wheres - 4 * _GAP
     columns.append(("op", [_broken(finding.op, ops) for finding in findings]))
     columns.append(("count", [str(finding.count) for finding in findings]))
-    columns.append(("where", [_broken(_first_places(finding), wheres) for finding in findings]))
+    columns.append(("where", [_broken(modules_words(finding), wheres) for finding in findings]))
+    columns[0] = ("verdict", [paint.verdict(finding.verdict) for finding in findings])
     return tabulate(
         zip(*(cells for _, cells in columns), strict=True),
         headers=[head for head, _ in columns],
@@ -87,24 +105,24 @@ def _broken(name: str, width: int) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _first_places(finding: Finding) -> str:
-    names = short_paths(module or "(model)" for module in finding.modules)
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-
-
-def _details(finding: Finding, environment: Environment, width: int) -> str:
+def _details(finding: Finding, environment: Environment, width: int, paint: Paint, quoted: int) -> str:
     head = f"{finding.op}: {finding.verdict}, in {finding.phase} ({finding.rule})"
-    lines = [textwrap.fill(head, width, subsequent_indent="  ")]
+    lines = [paint.text(textwrap.fill(head, width, subsequent_indent="  "), VERDICT_STYLES[finding.verdict])]
+    lines.extend(quote(finding, width, quoted, paint))
     places = place_words(finding.places)
     margin = max(len(module) for module, _ in places)
     for at, (module, where) in enumerate(places):
-        lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width))
-    lines.extend(_wrapped(label, text, width) for label, text in mode_lines(finding, environment))
-    lines.append(_wrapped("why", finding.message, width))
+        lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width, paint))
+    if finding.ranks is not None:
+        lines.append(_wrapped("ranks", f"on {', '.join(map(str, finding.ranks))} alone", width, paint))
+    lines.extend(_wrapped(label, text, width, paint) for label, text in mode_lines(finding, environment))
+    if finding.spread is not None:
+        lines.append(_wrapped("reaches", reach_words(finding.spread), width, paint))
+    lines.append(_wrapped("why", finding.message, width, paint))
     instead = [_drop_in(advice, width) for advice in advice_of(finding)]
     instead += [_other_way(each, width) for each in other_ways(finding)]
     for at, (first, *rest) in enumerate(instead):
-        lines += [f"  {'instead' if not at else '':{_LABEL}}{first}", *rest]
+        lines += [f"  {paint.text('instead' if not at else '', 'dim')}{' ' * (_LABEL - 7 * (not at))}{first}", *rest]
     return "\n".join(lines)
 
 
@@ -138,6 +156,7 @@ def _other_way(replacement: Replacement, width: int) -> list[str]:
     return [first, *(margin + line for line in rest), *(f"{margin}  {line}".rstrip() for line in code)]
 
 
-def _wrapped(label: str, text: str, width: int) -> str:
+def _wrapped(label: str, text: str, width: int, paint: Paint) -> str:
     first, rest = f"  {label:{_LABEL}}", " " * (_LABEL + 2)
-    return textwrap.fill(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    filled = textwrap.fill(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    return f"  {paint.text(label, 'dim')}{filled[2 + len(label) :]}"

@@ -8,7 +8,9 @@ from pathlib import Path
 from opscan.blame import shown_path
 from opscan.environment import Environment, Strictness
 from opscan.finding import Finding, Line, Place, Replay, Run, ScanCost, disagrees
-from opscan.report.report import Report
+from opscan.report.acceptance import accepted_among, known_findings, waived_lines
+from opscan.report.paths import short_paths
+from opscan.report.report import Report, varies_in
 
 DEFAULT_MODE = {
     "nondeterministic": "differs from run to run",
@@ -50,6 +52,7 @@ SUMMARY = {
     "random": "drawing random numbers: repeatable when seeded",
     "uninitialized": "reading memory nothing wrote",
     "unknown": "that no rule speaks for: not known to repeat",
+    "known": "that the baseline has: they fail nothing",
 }
 VARYING = ("raises", "switches", "silent")
 ALWAYS_SHOWN = (*VARYING, "uninitialized")
@@ -63,7 +66,7 @@ def describe_environment(environment: Environment) -> str:
 
 def mode_lines(finding: Finding, environment: Environment) -> list[tuple[str, str]]:
     """What each mode does here, each with its label; warn_only where it is asked for, or is a trap."""
-    lines = [("default", _default_words(finding)), ("strict", STRICT_MODE[finding.strict])]
+    lines = [("default", default_words(finding)), ("strict", STRICT_MODE[finding.strict])]
     trap = finding.strict == "deterministic" and finding.warn_only != "deterministic"
     if trap or environment.strict == "warn_only":
         lines.append(("warn_only", WARN_ONLY[finding.warn_only]))
@@ -107,9 +110,10 @@ def run_words(run: Run, findings: Iterable[Finding]) -> str:
     words = f"{run.ops} ops in strict mode on {run.device}"
     if run.replays > 1:
         words += f", then in default mode, each {run.replays} times"
-    words += f"; {run.cost.seconds:.2f} s, a plain step {run.plain.seconds:.2f} s"
-    if run.cost.memory is not None and run.plain.memory is not None:
-        words += f"; {run.cost.memory >> 20} MiB, a plain step {run.plain.memory >> 20} MiB"
+    if run.cost is not None and run.plain is not None:
+        words += f"; {run.cost.seconds:.2f} s, a plain step {run.plain.seconds:.2f} s"
+        if run.cost.memory is not None and run.plain.memory is not None:
+            words += f"; {run.cost.memory >> 20} MiB, a plain step {run.plain.memory >> 20} MiB"
     surprises = sum(disagrees(finding) for finding in findings)
     return (
         f"{words}; {surprises} {'finding' if surprises == 1 else 'findings'} not as predicted" if surprises else words
@@ -134,7 +138,8 @@ def bytes_words(count: int) -> str:
     return f"{size:.0f} {units[0]}" if units[0] == "bytes" or size >= 100 else f"{size:.1f} {units[0]}"
 
 
-def _default_words(finding: Finding) -> str:
+def default_words(finding: Finding) -> str:
+    """What default mode does, and why that does not matter, or is not known to, where it does not."""
     if finding.default != "nondeterministic" or finding.bits == "vary":
         return DEFAULT_MODE[finding.default]
     known = "repeats: the bits cannot vary" if finding.bits == "cannot vary" else "not known to repeat"
@@ -167,51 +172,31 @@ def _lines(place: Place) -> str:
     return ", ".join(words)
 
 
-def short_paths(paths: Iterable[str]) -> list[str]:
-    """Module paths that differ in one number, as one: `layers.{0-23}.self_attn`."""
-    families: dict[tuple[str, str], list[int]] = {}
-    for path in paths:
-        parts = path.split(".")
-        at = next((index for index, part in enumerate(parts) if part.isdigit()), None)
-        if at is None:
-            families[path, ""] = []
-        else:
-            head, tail = ".".join(parts[:at]), ".".join(parts[at + 1 :])
-            families.setdefault((head, tail), []).append(int(parts[at]))
-    return [
-        ".".join(part for part in (head, _ranges(numbers), tail) if part) for (head, tail), numbers in families.items()
-    ]
-
-
-def _ranges(numbers: list[int]) -> str:
-    """`3` for one number, `{0-2,5}` for several."""
-    runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    words = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
-    return words[0] if words and words[0].isdigit() and len(words) == 1 else f"{{{','.join(words)}}}" if words else ""
-
-
 def short_line(line: Line) -> str:
-    """file:line, the file relative to the current directory when it lies below it, else its last two names."""
-    parts = Path(shown_path(line.file)).parts
-    shown = "/".join(("...", *parts[-2:]) if parts[0] == "/" and len(parts) > 3 else parts)
-    return f"{shown}:{line.line}"
+    """file:line, the file as `short_path` shows it."""
+    return f"{short_path(line.file)}:{line.line}"
+
+
+def short_path(file: str) -> str:
+    """A file relative to the current directory when it lies below it, else its last two names."""
+    parts = Path(shown_path(file)).parts
+    return "/".join(("...", *parts[-2:]) if parts[0] == "/" and len(parts) > 3 else parts)
 
 
 def summaries(report: Report, shown: Iterable[str]) -> list[str]:
     """One line for each kind of finding that is not listed, saying what it is; `harmless` is a kind of its own."""
-    lines = []
-    harmless = [finding for finding in report.findings if finding.harmless]
+    lines = waived_lines(report)
+    if known := known_findings(report):
+        lines.append(_summary("known", _counted(known), [_packet(finding.op) for finding in known]))
+    harmless = [finding for finding in report.findings if finding.harmless and not finding.accepted]
     if harmless and "harmless" not in shown:
         lines.append(_summary("harmless", _counted(harmless), [_packet(finding.op) for finding in harmless]))
-    for verdict, count in report.counts().items():
+    for verdict in report.counts():
         if verdict not in shown:
-            ops = [_packet(finding.op) for finding in report.findings if finding.verdict == verdict]
-            lines.append(_summary(verdict, count, ops or list(report.unknown)))
+            left = [finding for finding in report.findings if finding.verdict == verdict and not finding.waived]
+            count = sum(report.unknown.values()) if verdict == "unknown" else _counted(left)
+            if count:
+                lines.append(_summary(verdict, count, [_packet(each.op) for each in left] or list(report.unknown)))
     return lines
 
 
@@ -226,7 +211,9 @@ def _packet(op: str) -> str:
 
 
 def is_listed(finding: Finding, shown: Iterable[str]) -> bool:
-    """Whether a finding is listed with all there is to say, or only summed up."""
+    """Whether a finding is listed with all there is to say, or only summed up, as what is accepted."""
+    if finding.accepted:
+        return False
     return "harmless" in shown if finding.harmless else finding.verdict in shown
 
 
@@ -241,15 +228,16 @@ def verdict_line(report: Report) -> str:
     listed = [finding for finding in report.findings if finding.verdict in VARYING]
     unwritten = _counted(finding for finding in report.findings if finding.verdict == "uninitialized")
     varying = [finding for finding in listed if finding.bits != "cannot vary"]
-    stopped = _counted(finding for finding in listed if finding.verdict == "raises" and finding not in varying)
+    stopped = _counted(finding for finding in listed if finding.verdict == "raises" and finding.bits == "cannot vary")
     if not varying:
         text = f"Nothing {'else ' * bool(unwritten)}nondeterministic in {total} {split}."
     else:
         found = {verdict: _counted(each for each in varying if each.verdict == verdict) for verdict in VARYING}
         each = ", ".join(f"{count} {verdict}" for verdict, count in found.items() if count)
         text = f"{_counted(varying)} of {total} {split} nondeterministic: {each}."
-        if not report.fails():
+        if not any(varies_in(finding, report.environment.strict) for finding in report.findings):
             text += " In strict mode all of them repeat."
+        text += accepted_among(varying)
     if stopped:
         text += f" Strict mode raises at {stopped}{' more' * bool(varying)} whose bits cannot vary."
     if unwritten:

@@ -112,7 +112,10 @@ PLAIN_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floor": math.floor,
     "prod": math.prod,
 }
-FACTS = ("read_before_written", "in_constructor", "strict_in_forward")
+FACTS = (
+    *("read_before_written", "in_constructor", "strict_in_forward"),
+    *("ranks", "reduction", "sends_floating", "by_reducer"),
+)
 """Functions without arguments: facts about the op's place in the graph, supplied with the arguments."""
 
 _FUNCTIONS = TENSOR_FUNCTIONS | PLAIN_FUNCTIONS | COUNTING_FUNCTIONS
@@ -126,6 +129,9 @@ class Condition:
     names: frozenset[str] = field(repr=False)
     facts: frozenset[str] = field(repr=False)
     code: CodeType = field(repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return parse_condition, (self.text,)  # code objects cannot be pickled
 
     def holds(self, arguments: Mapping[str, Any]) -> bool:
         """Whether the expression is true for these arguments; True when it cannot be evaluated.

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from opscan.distributed.world import is_open
 from opscan.errors import TargetError
 
 _PARALLEL = ("DataParallel", "DistributedDataParallel")
@@ -22,7 +23,10 @@ def unwrapped(found: object, label: str) -> tuple[object, tuple[str, ...]]:
     lines: list[str] = []
     while (inner := _inside(found)) is not None:
         name = _kind(found)
-        lines.append(f"{name}: the {type(inner).__name__} in it is traced, as it runs without the wrapper")
+        if name == "DistributedDataParallel" and is_open():
+            lines.append(f"{name}: put around the {type(inner).__name__} in it anew, with its defaults")
+        else:
+            lines.append(f"{name}: the {type(inner).__name__} in it is traced, as it runs without the wrapper")
         found = inner
     _refuse(found, label)
     return found, tuple(lines)

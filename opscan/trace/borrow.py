@@ -18,19 +18,16 @@ from torch import nn
 
 from opscan.trace.kept import DEPTH, KeptCache, KeptObject, KeptTable
 from opscan.trace.reach import CONTAINERS, LONGEST, holders, items_of, tables
-from opscan.trace.scripted import refuse_shard, script_twin
+from opscan.trace.scripted import script_twin
 from opscan.trace.values import is_lazy, meta_like
+from opscan.trace.wrapped import around, is_sharded, local_of
 
 StandIn = Callable[[torch.Tensor], torch.Tensor]
 """Makes what stands for a tensor of the user's while something runs: new memory, none of the tensor's history."""
 
 
 def meta_or_known(tensor: torch.Tensor) -> torch.Tensor:
-    """A meta tensor for real values, a clone for integers and masks: the regime of Note [Known and unknown values].
-
-    Raises TraceError for a shard of a tensor.
-    """
-    refuse_shard(tensor)
+    """A meta tensor for real values, a clone for integers and masks: the regime of Note [Known and unknown values]."""
     if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
         return meta_like(tensor)
     return tensor.detach() if tensor.is_meta else tensor.detach().clone()
@@ -85,7 +82,7 @@ def _make_twin(tensor: torch.Tensor, stand_in: StandIn) -> torch.Tensor:
     if is_lazy(tensor):
         lazy: Callable[..., torch.Tensor] = type(tensor)
         return lazy(requires_grad=tensor.requires_grad, device="meta")
-    twin = stand_in(tensor)
+    twin = around(tensor, stand_in(local_of(tensor))) if is_sharded(tensor) else stand_in(tensor)
     if not isinstance(tensor, nn.Parameter):
         return twin.requires_grad_(tensor.requires_grad) if tensor.requires_grad else twin
     twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)

@@ -9,9 +9,11 @@ from types import FunctionType
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from opscan.blame import one_line, user_line
+from opscan.distributed.collectives import reductions_noted
+from opscan.distributed.wrapping import renew_reducers
 from opscan.errors import TraceError
 from opscan.trace.autocast import Autocast, Casting, on_target
 from opscan.trace.borrow import Belongings, StandIn, Twins, borrowed, meta_or_known
@@ -32,6 +34,7 @@ from opscan.trace.values import Values, is_lazy, map_tensors, meta_like
 
 Mode = Literal["train", "eval"]
 Loss = Callable[..., Any]
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @contextmanager
@@ -180,6 +183,7 @@ def trace_target(
     watched: frozenset[str] = frozenset(),
     assumed_sizes: bool = False,
     casting: Casting = _CASTING,
+    wrap: Wrap | None = None,
 ) -> Trace:
     """Trace forward, loss and backward of one call of a module or of a callable step, on meta.
 
@@ -187,7 +191,8 @@ def trace_target(
     they do when the module is part of a larger model. `way` is taken wherever the way through hangs on values that a
     trace does not have. The model, its gradients and buffers, and the process are afterwards as they were.
     `watched` are public functions to be recorded as CompositeCall. `casting` is the device type whose autocast the
-    step's own regions are for, and the precision to run its forward and loss in. Raises TraceError when the target's
+    step's own regions are for, and the precision to run its forward and loss in. `wrap` puts what is called into
+    something else, as part of the step. Raises TraceError when the target's
     own code fails, naming the user's line.
     """
     return trace_under(
@@ -199,6 +204,7 @@ def trace_target(
         mode=mode,
         input_grad=input_grad,
         assumed_sizes=assumed_sizes,
+        wrap=wrap,
     )
 
 
@@ -212,6 +218,7 @@ def trace_under(
     mode: Mode = "train",
     input_grad: bool = False,
     assumed_sizes: bool = False,
+    wrap: Wrap | None = None,
 ) -> Trace:
     """As trace_target, under any regime."""
     training = mode == "train"
@@ -231,13 +238,18 @@ def trace_under(
         stack.enter_context(functions_heard(recorder.on_function, regime.watched))
         stack.enter_context(torch.set_grad_enabled(training))
         stack.enter_context(_user_errors(call, recorder))
+        stack.enter_context(reductions_noted())
+        with regime.watching():
+            renew_reducers(twins.holders)
+            call = wrap(call) if wrap is not None else call
         with regime.watching(), regime.autocast.region():
             outputs = call(*held[0], **held[1])
+            returned, losses = recorder.nodes_of(_tensors_in(outputs)), tuple(recorder.losses)
             if loss is not None:
                 recorder.loss = True
                 outputs = loss(outputs)
         if training and not calls.ran_backward:
-            _run_backward(regime, outputs, assumptions)
+            losses = _run_backward(regime, outputs, assumptions)
     if regime.autocast.assumed:
         assumptions.append(
             f"autocast: a region for the CPU is taken for one on {regime.autocast.casting.device}, not here"
@@ -251,6 +263,8 @@ def trace_under(
         places=recorder.choices.places,
         assumptions=tuple(assumptions),
         assumed_sizes=assumed_sizes,
+        outputs=tuple(node for node in returned if node not in losses),
+        losses=losses,
     )
 
 
@@ -289,7 +303,8 @@ def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, .
         for name, tensor in (*root.named_parameters(), *root.named_buffers()):
             if not is_lazy(tensor):
                 role: Role = "weight" if tensor.requires_grad else "buffer"
-                node = recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, role)
+                path = f"{prefix}.{name}" if prefix else name
+                node = recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, role, path)
                 if (unwritten := left_unwritten(modules, prefix, name)) is not None:
                     node.meta["unwritten"] = unwritten
     for name, value in (*((f"input_{position}", value) for position, value in enumerate(args)), *kwargs.items()):
@@ -299,22 +314,27 @@ def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, .
             recorder.add_input(name, tensor, "data")
 
 
-def _run_backward(regime: Regime, outputs: Any, assumptions: list[str]) -> None:
-    """Feed a dense gradient into every output that has a history; a scalar output is taken for the loss.
+def _run_backward(regime: Regime, outputs: Any, assumptions: list[str]) -> tuple[fx.Node, ...]:
+    """Feed a dense gradient into every output that has a history; a scalar output is taken for the loss, and returned.
 
     `.sum()` would feed expanded gradients: strides no real loss produces, which hide reordering.
     """
     roots = [tensor for tensor in _loss_or_outputs(outputs) if tensor.grad_fn is not None]
     if not roots:
         assumptions.append("backward: no output has a gradient, so there is none")
-        return
+        return ()
     gradients = [regime.gradient_for(root) for root in roots]
+    differentiated = regime.recorder.nodes_of(roots)
+    has_loss = len(roots) == 1 and roots[0].numel() == 1
     for position, gradient in enumerate(gradients):
-        regime.recorder.add_input(f"grad_output_{position}", gradient, "data")
-    if not (len(roots) == 1 and roots[0].numel() == 1):
+        node = regime.recorder.add_input(f"grad_output_{position}", gradient, "data")
+        if not has_loss:
+            node.meta["stands_for"] = differentiated
+    if not has_loss:
         assumptions.append("backward: a dense gradient was fed into each output (--loss gives a loss function)")
     with regime.watching():
         torch.autograd.backward(roots, gradients)
+    return differentiated if has_loss else ()
 
 
 def _loss_or_outputs(outputs: Any) -> list[torch.Tensor]:
@@ -322,6 +342,10 @@ def _loss_or_outputs(outputs: Any) -> list[torch.Tensor]:
     loss = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", None)
     if isinstance(loss, torch.Tensor) and loss.grad_fn is not None:
         return [loss]
+    return _tensors_in(outputs)
+
+
+def _tensors_in(outputs: Any) -> list[torch.Tensor]:
     found: list[torch.Tensor] = []
     _collect(outputs, found, set())
     return found

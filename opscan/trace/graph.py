@@ -3,8 +3,10 @@
 Every call_function node carries, under `node.meta["opscan"]`, the OpCall that says where it came from, and under
 `node.meta["tensors"]` what it returned. Small integer tensors whose values are known stand, with their version, under
 `node.meta["known"]`; what the graph starts from carries its Role under `node.meta["role"]`, and what the constructor
-left uninitialised of it an Unwritten under `node.meta["unwritten"]`. Public composite calls that decompose before ATen
-(scaled_dot_product_attention, lstm) stand beside the graph as CompositeCall.
+left uninitialised of it an Unwritten under `node.meta["unwritten"]`. An op that adds to a gradient has the path of its
+parameter under `node.meta["gradient_of"]` ("" for a leaf of the inputs); a gradient made up for outputs, because the
+trace has no loss, has the outputs' nodes under `node.meta["stands_for"]`. Public composite calls that decompose before
+ATen (scaled_dot_product_attention, lstm) stand beside the graph as CompositeCall.
 """
 
 from __future__ import annotations
@@ -112,7 +114,8 @@ class Trace:
     `way` says what was made up for each of the `inventions` (choices.Way), in `places` different calls of the user's
     code. `autograd_nodes` names the autograd node of each sequence number that ran in backward. `assumed_sizes` is True
     when opscan chose the inputs, so thresholds on sizes cannot be judged. `alike` are other ways that were looked at
-    and run no op from a line that this one does not.
+    and run no op from a line that this one does not. `outputs` are the nodes of what the call returned, `losses` of the
+    scalars that were differentiated.
     """
 
     graph: fx.Graph
@@ -124,6 +127,8 @@ class Trace:
     assumptions: tuple[str, ...]
     assumed_sizes: bool
     alike: tuple[str, ...] = ()
+    outputs: tuple[fx.Node, ...] = ()
+    losses: tuple[fx.Node, ...] = ()
 
     def ops(self) -> list[fx.Node]:
         """The ATen ops in the order they ran."""

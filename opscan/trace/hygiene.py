@@ -55,6 +55,26 @@ def collector_rests() -> Iterator[None]:
             gc.enable()
 
 
+def _states() -> Any:
+    loaded: Any = sys.modules.get("torch.distributed._composable_state")
+    return loaded._module_state_mapping if loaded is not None else {}
+
+
+@contextmanager
+def states_unchanged() -> Iterator[None]:
+    """Afterwards the modules that fully_shard has put a state beside are those that had one before.
+
+    Source: torch/distributed/_composable_state.py, torch 2.6 to 2.15.
+    """
+    known = {id(each) for each in list(_states())}
+    try:
+        yield
+    finally:
+        table = _states()
+        for module in [each for each in list(table) if id(each) not in known]:
+            del table[module]
+
+
 @contextmanager
 def unchanged_process(asked: AskedStrict | None = None, strict: bool | None = None) -> Iterator[None]:
     """Restore, value by value, all process-wide state a trace touches, however it ends.
@@ -75,7 +95,7 @@ def unchanged_process(asked: AskedStrict | None = None, strict: bool | None = No
     precision = torch.get_float32_matmul_precision()
     device = _default_device()
     try:
-        with collector_rests(), warnings.catch_warnings(), _compiled_code_eager():
+        with collector_rests(), warnings.catch_warnings(), _compiled_code_eager(), states_unchanged():
             warnings.simplefilter("ignore")
             torch._C._set_deterministic_algorithms(bool(strict))
             torch.set_anomaly_enabled(False)  # meta has no values to check

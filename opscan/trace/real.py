@@ -37,12 +37,12 @@ class RealRecorder(Recorder):
             kwargs = {**kwargs, "device": _CPU} | ({"pin_memory": False} if kwargs.get("pin_memory") else {})
         return func(*args, **kwargs)
 
-    def add_input(self, name: str, tensor: torch.Tensor, role: Role) -> fx.Node:
+    def add_input(self, name: str, tensor: torch.Tensor, role: Role, parameter: str = "") -> fx.Node:
         """As for a trace on meta, and remember the gradient of a leaf that is the user's own."""
         if name == "constant" and tensor.requires_grad and tensor.is_leaf:
             grad = tensor.grad
             self._grads.append((tensor, grad, None if grad is None else grad.detach().clone()))
-        return super().add_input(name, tensor, role)
+        return super().add_input(name, tensor, role, parameter)
 
     def forget_tensors(self) -> None:
         """Undo as after a trace on meta, gradients of the user's own leaves included."""

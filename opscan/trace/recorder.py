@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch import fx, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from opscan.distributed.collectives import described, readable
 from opscan.trace.asked import AskedStrict
 from opscan.trace.choices import TRUE, Choices, Way
 from opscan.trace.functions import next_sequence_nr
@@ -21,7 +22,8 @@ from opscan.trace.kept import KeptTensors
 from opscan.trace.launches import Launch, target_of
 from opscan.trace.provenance import construction_site, look_out, stock_class
 from opscan.trace.traits import traits_of
-from opscan.trace.values import Values, is_lazy, map_tensors
+from opscan.trace.values import Values, is_lazy, map_tensors, tensors_in
+from opscan.trace.wrapped import FAKE, dispatch_mode, is_wrapped, local_of
 
 _NODE = "_opscan_node"
 """Attribute that ties a tensor to the index of the node it came from; an index, so that copying it is harmless."""
@@ -62,8 +64,11 @@ class Recorder(Values):
         self.composites: list[CompositeCall] = []
         self.autograd_nodes: dict[int, str] = {}
         self.loss = False
+        self.collectives = 0
         self.asked = AskedStrict()
+        self.losses: list[fx.Node] = []
         self._watched = watched
+        self._parameters: dict[int, str] = {}
         self._nodes: list[fx.Node] = []
         self._by_storage: dict[int, tuple[fx.Node, int]] = {}
         self._by_sequence: dict[int, fx.Node] = {}
@@ -81,8 +86,14 @@ class Recorder(Values):
 
     # -- tensors the graph starts from
 
-    def add_input(self, name: str, tensor: torch.Tensor, role: Role) -> fx.Node:
-        """Make a placeholder node for a tensor that no recorded op produced."""
+    def add_input(self, name: str, tensor: torch.Tensor, role: Role, parameter: str = "") -> fx.Node:
+        """Make a placeholder node for a tensor that no recorded op produced; of a DTensor it is this rank's part.
+
+        `parameter` is its path in the model.
+        """
+        tensor = local_of(tensor)
+        if parameter:
+            self._parameters[id(tensor)] = parameter
         with self.graph.inserting_after(self._last_input):
             node = self._last_input = self.graph.placeholder(name)
         node.meta["role"] = role
@@ -96,6 +107,11 @@ class Recorder(Values):
             tensor.__dict__.pop(_NODE, None)
         self._marked.clear()
         self._foreign.restore()
+
+    def nodes_of(self, tensors: Iterable[torch.Tensor]) -> tuple[fx.Node, ...]:
+        """The nodes that tensors came from; one that nothing recorded has none."""
+        found = (tensor.__dict__.get(_NODE) for tensor in tensors)
+        return tuple(self._nodes[index] for index in found if index is not None)
 
     @property
     def current(self) -> fx.Node:
@@ -184,7 +200,10 @@ class Recorder(Values):
     def on_call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[None]:
         """Surround a public torch call: its ops carry its name, and are children of it if it is watched."""
         outer_public, outer_composite = self._public, self._composite
-        self._public = () if name in _BACKWARD else (*outer_public, name)
+        self._public = (*outer_public, name)
+        if name in _BACKWARD:
+            self._public = ()
+            self._note_losses(args)
         if name in self._watched and outer_composite is None:
             self._composite = len(self.composites)
             self.composites.append(self._composite_call(name, args, kwargs, torch.is_grad_enabled()))
@@ -196,6 +215,12 @@ class Recorder(Values):
             raise
         finally:
             self._public, self._composite = outer_public, outer_composite
+
+    def _note_losses(self, args: tuple[Any, ...]) -> None:
+        """What the user's own code differentiates is its loss."""
+        roots: list[torch.Tensor] = []
+        tensors_in(args[:1], roots)
+        self.losses.extend(node for node in self.nodes_of(roots) if node not in self.losses)
 
     def _composite_call(
         self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], differentiable: bool
@@ -221,16 +246,21 @@ class Recorder(Values):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if types and is_wrapped(types):
+            return NotImplemented
         with torch._C.DisableTorchFunction():
+            if dispatch_mode(FAKE) is not None:
+                return func(*args, **(kwargs or {}))
             if torch.is_inference_mode_enabled() and _is_composite(func):
                 with self:
                     return func._op_dk(_COMPOSITE, *args, **(kwargs or {}))
-            node = self._record(func, args, kwargs or {})
+            traits = traits_of(func)
+            node = self._record(func, args, kwargs or {}) if not traits.talks else self._record_collective(func, args)
             launched = self.launched
             result = self.run(func, args, dict(kwargs) if kwargs else {})
             if self.launched != launched:
                 node.meta["launches"] = self.launched - launched
-            self._record_result(node, result)
+            self._record_result(node, args[0] if traits.sends else result)
             return result
 
     def launch(self, launch: Launch) -> None:
@@ -246,15 +276,20 @@ class Recorder(Values):
         node_args: list[Any] = []
         for position, value in enumerate(args):
             if isinstance(value, torch.Tensor):
+                given = self._node_of(value)
                 if value.requires_grad:
                     grad_args |= 1 << position
-                node_args.append(self._node_of(value))
+                    if isinstance(value, nn.Parameter) and given.op != "placeholder":  # put together from its shards
+                        given.meta["role"] = "weight"
+                node_args.append(given)
             elif (type(value) is list or type(value) is tuple) and any(
                 isinstance(item, torch.Tensor) for item in value
             ):
                 if any(item.requires_grad for item in value if item is not None):
                     grad_args |= 1 << position
                 node_args.append([item if item is None else self._node_of(item) for item in value])
+            elif type(value) is list and value and type(value[0]) is list:
+                node_args.append(map_tensors(self._node_of, value))
             else:
                 node_args.append(value)
         if traits_of(func).writes_at:
@@ -269,6 +304,14 @@ class Recorder(Values):
         self._previous_op = node
         return node
 
+    def _record_collective(self, func: Any, args: tuple[Any, ...]) -> fx.Node:
+        """A node for an op of torch.distributed's: its groups and reductions in words, and what it is as a whole."""
+        found = described(func, args, self.collectives)
+        self.collectives += found is not None
+        node = self._record(func, tuple(readable(each) for each in args), {})
+        node.meta["collective"] = found
+        return node
+
     def _provenance(self, node: fx.Node, grad_args: int) -> OpCall:
         called, functions = look_out(sys._getframe(3))
         public = _merged(self._public, functions)
@@ -279,7 +322,9 @@ class Recorder(Values):
         self.autograd_nodes.setdefault(sequence_nr, backward.name())
         self._own_sequence_numbers(node, grad_args)
         cause = self._by_sequence.get(sequence_nr)
-        if cause is None:  # gradients being accumulated
+        if cause is None:
+            if backward.name() == _ACCUMULATES:
+                node.meta["gradient_of"] = self._name_of(backward.variable)  # type: ignore[attr-defined]  # AccumulateGrad's
             return OpCall("backward", None, None, (), sequence_nr, None, self._composite, grad_args, forced)
         origin: OpCall = cause.meta["opscan"]
         if self._modules:  # a forward that a checkpoint runs again
@@ -292,6 +337,11 @@ class Recorder(Values):
         else:  # user code run by backward: a hook, a backward method, a function that a checkpoint runs again
             module = self._module_at.get((called, node.target), module)
         return OpCall("backward", module, called, public, sequence_nr, cause, composite, grad_args, forced)
+
+    def _name_of(self, leaf: torch.Tensor) -> str:
+        """The path of a parameter; of a leaf that no module holds its node's name; "" for an input's own leaf."""
+        found = self._parameters.get(id(leaf))
+        return found if found is not None else next((node.name for node in self.nodes_of([leaf])), "")
 
     def _forward_call(
         self, node: fx.Node, called: SourceLine | None, public: tuple[str, ...], grad_args: int
@@ -328,6 +378,7 @@ class Recorder(Values):
         if isinstance(result, torch.Tensor):
             self._place(result, node, fresh)
         elif isinstance(result, list | tuple):
+            result = [each for item in result for each in item] if result and type(result[0]) is list else result
             node.meta["tensors"] = tuple(
                 self._place(item, self._getitem(node, index), fresh) if isinstance(item, torch.Tensor) else None
                 for index, item in enumerate(result)
@@ -353,6 +404,7 @@ class Recorder(Values):
 
 
 _BACKWARD = frozenset({"torch.Tensor.backward", "torch.autograd.backward", "torch.autograd.grad"})
+_ACCUMULATES = "torch::autograd::AccumulateGrad"
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 

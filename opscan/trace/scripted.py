@@ -43,15 +43,9 @@ def refuse_sharded(holders: Iterable[object]) -> None:
     """Raise TraceError for FullyShardedDataParallel: it makes its parameters from one flat tensor while it runs."""
     for holder in holders:
         if any(cls.__name__ == "FullyShardedDataParallel" for cls in type(holder).__mro__):
-            raise _sharded(type(holder).__name__, "")
+            raise _sharded(type(holder).__name__)
 
 
-def refuse_shard(tensor: torch.Tensor) -> None:
-    """Raise TraceError for a DTensor, which on meta would stand for a shard and be taken for the whole."""
-    if type(tensor).__name__ == "DTensor":
-        raise _sharded("DTensor", " Or run it: --trace-device cpu")
-
-
-def _sharded(name: str, more: str) -> TraceError:
-    hint = "Check the module before FullyShardedDataParallel, fully_shard or parallelize_module: each rank runs its ops"
-    return TraceError("the parameters are sharded, and gathered while it runs", name, f"{hint}.{more}")
+def _sharded(name: str) -> TraceError:
+    hint = "Check the module before FullyShardedDataParallel, or shard it with fully_shard (FSDP2), which is traced."
+    return TraceError("its parameters are made from one flat tensor while it runs", name, hint)

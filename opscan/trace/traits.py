@@ -10,6 +10,7 @@ _LIKE_FACTORIES = ("new_", "zeros_like", "ones_like", "empty_like", "full_like",
 _ONE_DTYPE = {"mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "convolution"}
 _INTEGERS = {"index", "indices", "target"}
 _INDEX_DTYPES = (torch.int64, torch.int32, torch.uint8)
+_TALKING = {"c10d", "_c10d_functional", "_c10d_functional_autograd", "c10d_functional"}
 _TAKE_INTEGERS = ("index_", "gather", "scatter", "take", "embedding", "nll_loss", "put")
 
 
@@ -17,7 +18,8 @@ class Traits(NamedTuple):
     """`name` has no namespace; `one_dtype` and `integers_at` (positions) are what kernels check and meta does not.
 
     `quantizes` is whether the result is a quantized tensor of a floating one. `draws` is whether another run gives
-    other values; a permutation stays one. `writes_at` are the positions of the arguments it writes to.
+    other values; a permutation stays one. `writes_at` are the positions of the arguments it writes to. `talks` is
+    whether it is one of torch.distributed's, `sends` whether it takes a process group and returns a Work.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Traits(NamedTuple):
     integers_at: tuple[int, ...]
     draws: bool
     writes_at: tuple[int, ...]
+    talks: bool
+    sends: bool
 
 
 _traits: dict[Any, Traits] = {}
@@ -58,6 +62,8 @@ def traits_of(func: Any) -> Traits:
             ),
             draws=torch.Tag.nondeterministic_seeded in tags and name != "randperm",
             one_dtype=name in _ONE_DTYPE,
+            talks=getattr(func, "namespace", "") in _TALKING,
+            sends=getattr(func, "namespace", "") == "c10d",
             integers_at=tuple(
                 position
                 for position, argument in enumerate(schema.arguments if schema else ())

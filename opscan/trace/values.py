@@ -19,10 +19,12 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from opscan.distributed.answers import answer, answer_with_copies
 from opscan.trace.choices import Choices
 from opscan.trace.launches import Launch
 from opscan.trace.remembered import Remembered, question_of
 from opscan.trace.traits import check_dtypes, traits_of
+from opscan.trace.wrapped import FAKE, dispatch_mode, is_wrapped
 
 KNOWN_FLOAT_NUMEL = 1 << 16
 """Known floating tensors above this many elements go to meta: nothing decides by them, and they would cost memory."""
@@ -92,6 +94,7 @@ class Values(TorchDispatchMode):
         self.choices = choices or Choices()
         self.launched = 0  # kernels launched so far
         self._remembered = Remembered()
+        self._works: list[Any] = []  # of collectives
         self._stale: dict[int, torch.Tensor] = {}  # known tensors an unknown value was written to, by their memory
 
     @classmethod
@@ -101,7 +104,11 @@ class Values(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if types and is_wrapped(types):
+            return NotImplemented
         with torch._C.DisableTorchFunction():  # what kernels written in Python call is not the model's
+            if dispatch_mode(FAKE) is not None:
+                return func(*args, **(kwargs or {}))
             return self.run(func, args, dict(kwargs) if kwargs else {})
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -110,6 +117,9 @@ class Values(TorchDispatchMode):
         tensors_in(args, tensors)
         if kwargs:
             tensors_in(kwargs.values(), tensors)
+        traits = traits_of(func)
+        if traits.sends:
+            return answer(func, args, self._works)
         if not tensors:
             return _run_factory(func, args, kwargs)
         unknown = known = False
@@ -118,10 +128,11 @@ class Values(TorchDispatchMode):
                 unknown = True
             else:
                 known = True
+        if not unknown and traits.talks and (copied := answer_with_copies(func, args)) is not NotImplemented:
+            return copied
         if not unknown:
             result = self._run_known(func, args, kwargs, tensors)
             return self._run_lent(func, args, kwargs) if result is NotImplemented else result
-        traits = traits_of(func)
         if traits.data_dependent and (not traits.indexing or _has_mask(args)):
             return self._run_invented(func, args, kwargs)
         if traits.quantizes:  # on meta there is no kernel, or one whose result is not quantized (torch 2.6 to 2.15)

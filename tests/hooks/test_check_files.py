@@ -88,7 +88,7 @@ def test_findings_are_a_short_block_and_a_part_is_checked_with_what_uses_it(opsc
         "    where     body.1.conv  built src/my net.py:8, called src/my net.py:10\n"
         "    default   differs from run to run\n"
         "    strict    repeats: another kernel runs\n"
-        "    instead   zero padding\n"
+        "    instead   replacements.Conv2d\n"
         "  N nondeterministic: 1 switches.\n"
         "  all of it: opscan check 'src/my net.py:Net'\n"
         "\n"

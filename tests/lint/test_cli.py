@@ -14,6 +14,7 @@ import pytest
 import opscan.lint.run
 from opscan.lint.words import render_docs
 from tests.conftest import Outcome, run_process
+from tests.report.schemas import validate
 
 ROOT = Path(__file__).parents[2]
 BAD = "import torch\n\ntorch.use_deterministic_algorithms = True\n"
@@ -78,7 +79,9 @@ def test_sarif_has_the_keys_its_schema_asks_for(place: Path, lint: Run) -> None:
     assert driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "OPL101"
     assert result["level"] == "error"
     location = result["locations"][0]["physicalLocation"]
-    assert location["artifactLocation"] == {"uri": "train.py"}
+    assert location["artifactLocation"] == {"uri": "train.py", "uriBaseId": "%SRCROOT%"}
+    assert run["originalUriBaseIds"] == {"%SRCROOT%": {"uri": f"{place.as_uri()}/"}}
+    validate(document)
     assert location["region"] == {"startLine": 3, "startColumn": 1, "endLine": 3, "endColumn": 42}
     assert run["invocations"][0]["executionSuccessful"] is False
     assert "syntax error" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]

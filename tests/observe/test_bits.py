@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opscan.observe import bits
-from opscan.observe.bits import digest, max_ulps, same_bits
+from opscan.observe.bits import max_ulps, same_bits
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -29,7 +29,6 @@ def test_one_other_bit_is_seen_in_every_dtype(dtype: torch.dtype) -> None:
     other[3] = 0
     assert same_bits([one], [one.clone()])
     assert not same_bits([one], [other])
-    assert digest([one]) != digest([other])
 
 
 @pytest.mark.parametrize("change", [lambda x: x.to(torch.float64), lambda x: x[:-1], lambda x: x.reshape(2, -1)])
@@ -52,20 +51,8 @@ def test_zeros_without_memory_are_zeros() -> None:
     assert same_bits([torch._efficientzerotensor(4)], [torch.zeros(4)])
 
 
-@given(st.lists(st.floats(width=32), min_size=2, max_size=40), st.randoms())
-def test_a_digest_sees_where_an_element_stands(values: list[float], order: object) -> None:
-    one = torch.tensor(values)
-    other = one.clone()
-    other[0], other[-1] = one[-1].clone(), one[0].clone()
-    assert (digest([one]) == digest([other])) == same_bits([one], [other])
-
-
-def test_a_digest_sees_which_tensor_and_past_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = torch.ones(5), torch.zeros(5)
-    assert digest([one, other]) != digest([other, one])
-    whole = digest([torch.arange(100.0)])
+def test_the_distance_is_seen_past_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bits, "CHUNK", 7)
-    assert digest([torch.arange(100.0)]) == whole
     assert max_ulps([torch.arange(100.0)], [torch.arange(100.0) * 2]) == 1 << 23
 
 

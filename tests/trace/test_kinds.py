@@ -241,13 +241,12 @@ def test_and_the_cpu_does_it():
     assert names(trace_on_cpu(nested, (X,), {}, watched=frozenset(), casting=Casting()))
 
 
-def test_sharded_parameters_are_refused():
-    class DTensor(torch.Tensor):
+def test_flat_parameters_are_refused():
+    class FullyShardedDataParallel(nn.Linear):
         pass
 
-    model = nn.Linear(4, 4)
-    model.graph = X.as_subclass(DTensor)
-    with pytest.raises(TraceError, match=r"sharded.*\n.*fully_shard"):
+    model = FullyShardedDataParallel(4, 4)
+    with pytest.raises(TraceError, match=r"flat tensor.*\n.*fully_shard"):
         trace(model, X)
     assert model.weight.device.type == "cpu"
 

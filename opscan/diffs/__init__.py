@@ -1,0 +1,1 @@
+"""Two documents of findings compared: what a change added, removed and changed."""

@@ -1,0 +1,1 @@
+"""What documents of all commands are made of: SARIF, workflow commands, Markdown, text that a terminal may show."""

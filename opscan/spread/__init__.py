@@ -1,0 +1,1 @@
+"""What a finding reaches: outputs, the loss, and which parameters' gradients."""

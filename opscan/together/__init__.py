@@ -1,0 +1,1 @@
+"""What several ranks found, as one."""

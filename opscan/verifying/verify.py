@@ -1,0 +1,213 @@
+"""`verify`: run something twice, find the first place where the runs part, and look closer there."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from opscan.errors import VerifyError
+from opscan.verifying.cause import Cause, explain
+from opscan.verifying.compare import Compared, Comparison
+from opscan.verifying.options import Options
+from opscan.verifying.outcome import Verification
+from opscan.verifying.runs import Function, Run, Script
+from opscan.verifying.stream import Record, read_header, read_records
+
+_ATTEMPTS = 3
+"""Pairs of runs made to find the op, where runs part in another step each time."""
+
+
+def verify(
+    target: str | Callable[[], Any],
+    *,
+    runs: int = 2,
+    args: Sequence[str] = (),
+    ops: str = "auto",
+    every: int = 1,
+    modules: Sequence[str] = (),
+    steps: int | None = None,
+    timeout: float | None = None,
+    ranks: int = 1,
+    keep: str | Path | None = None,
+) -> Verification:
+    """Run `target` several times and compare the runs bit by bit.
+
+    `target` is a script ("train.py"), a function by name ("mod:train"), each run in a fresh process with `args`, or a
+    function, which is called in this process. `ops` is "auto" (those of the first step, and of the step where runs
+    part), "all" or "none"; `modules` are patterns of module paths that narrow them. Parameters are compared every
+    `every` steps. A run ends after `steps` steps, or `timeout` seconds. `ranks` processes are run by torchrun. The
+    records are kept in the folder `keep`. Raises VerifyError where nothing could be recorded, ValueError for arguments
+    that make no sense.
+    """
+    if runs < 2 or every < 1 or ops not in ("auto", "all", "none") or ranks < 1:
+        raise ValueError(f"runs >= 2, every >= 1, ranks >= 1, ops auto, all or none: {runs}, {every}, {ranks}, {ops!r}")
+    name = target if isinstance(target, str) else getattr(target, "__qualname__", "function")
+    runner = Script(target, tuple(args), timeout, ranks) if isinstance(target, str) else Function(target)
+    asked = {"auto": (0, 0), "all": (0, 1 << 60), "none": None}[ops]
+    options = Options(asked, every, tuple(modules), steps)
+    with folder_for(keep) as folder:
+        search = Search(runner, folder)
+        found, failures = search.compare_runs(options, runs)
+        cause = explain(found)
+        if cause is not None and not cause.explained:
+            cause = search.look_closer(cause, options, ops == "auto")
+        return verification(name, found, cause, failures, search.headers)
+
+
+class Search:
+    """Makes runs and compares them; every run has a number, and its records a file of that number."""
+
+    def __init__(self, runner: Script | Function, folder: Path) -> None:
+        self.headers: list[Record] = []
+        self._runner = runner
+        self._folder = folder
+        self._made = 0
+
+    def compare_runs(
+        self, options: Options, runs: int = 2, env: dict[str, str] | None = None
+    ) -> tuple[Compared, tuple[str, ...]]:
+        """Run it `runs` times, and compare each with the first until one parts from it."""
+        first = self._record(options, env)
+        failures = [first.failure]
+        for _ in range(runs - 1):
+            path = self._next_path()
+            found, run = compare_while(first, self._runner, path, options, env)
+            failures.append(run.failure)
+            if found.first is not None or any(failures):
+                break
+        self.headers = self.headers or [read_header(first.paths[0]), read_header(run.paths[0])]
+        return found, tuple(failures)
+
+    def _record(self, options: Options, env: dict[str, str] | None) -> Run:
+        run = self._runner.record(self._next_path(), options, env)
+        if not all(each.exists() for each in run.paths):
+            raise VerifyError(f"the run could not be recorded: {run.failure}", "", "Try the command by itself first.")
+        return run
+
+    def _next_path(self) -> Path:
+        self._made += 1
+        return self._folder / f"run{self._made}.opslog"
+
+    def look_closer(self, cause: Cause, options: Options, ops: bool) -> Cause:
+        """Make further pairs of runs: with one order of sets, and with every op of the step where runs parted."""
+        near = replace(options, stop=cause.step + 1)
+        if cause.kind != "op" and self._runner.fresh and self.headers[0]["hash_seed"] == "random":
+            again = explain(self.compare_runs(near, env={"PYTHONHASHSEED": "0"})[0])
+            if again is None or again.step > cause.step:
+                return self._of_sets(cause)
+        for _ in range(_ATTEMPTS if ops and cause.kind in ("value", "step") else 0):
+            near = replace(options, ops=(cause.step, cause.step), stop=cause.step + 1)
+            again = explain(self.compare_runs(near)[0])
+            if again is None:
+                return cause.with_line("again", "another pair of runs did not part there: it does not come every time")
+            if again.kind not in ("value", "step"):
+                return again.with_line("found", "by a second pair of runs, with every op of that step")
+            cause = again
+        return cause
+
+    def _of_sets(self, cause: Cause) -> Cause:
+        from opscan.verifying.sets import set_lines
+
+        words = "with PYTHONHASHSEED=0 the runs agree here: the order of a set, or hash() of a text, decides"
+        cause = replace(cause, explained=True).with_line("hash", words)
+        for line in set_lines(self._runner):
+            cause = cause.with_line("set", line)
+        return replace(cause, advice="Sort it: sorted(...) in place of the set's own order.")
+
+
+def compare_while(
+    first: Run, runner: Script | Function, path: Path, options: Options, env: dict[str, str] | None
+) -> tuple[Compared, Run]:
+    """Make a run, and compare it with the first one as it goes on; of several ranks the one that parts first counts."""
+    over = threading.Event()
+    found: list[Compared | BaseException] = []
+
+    def compare(one: Path, other: Path) -> None:
+        try:
+            while not other.exists() and not over.wait(0.02):
+                pass
+            later = read_records(other, over.is_set) if other.exists() else iter(())
+            found.append(Comparison().run(read_records(one), later))
+        except BaseException as error:  # told where it can be raised
+            found.append(error)
+
+    pairs = zip(first.paths, runner.paths(path), strict=True)
+    threads = [threading.Thread(target=compare, args=pair, daemon=True) for pair in pairs]
+    if runner.fresh:
+        for thread in threads:
+            thread.start()
+    try:
+        run = runner.record(path, options, env)
+    finally:
+        over.set()
+    for thread in threads:
+        if not runner.fresh:
+            thread.start()
+        thread.join()
+    if not all(each.exists() for each in run.paths):
+        raise VerifyError(f"the second run could not be recorded: {run.failure}", "", "Try it by itself first.")
+    return first_of(found), run
+
+
+def first_of(found: Sequence[Compared | BaseException]) -> Compared:
+    """The comparison that parts in the earliest step, of those of several ranks."""
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    compared = [each for each in found if isinstance(each, Compared)]
+    return min(compared, key=lambda each: (each.first is None, each.first.step if each.first else 0))
+
+
+def verification(
+    name: str, found: Compared, cause: Cause | None, failures: tuple[str, ...], headers: Sequence[Record]
+) -> Verification:
+    """Put the answer together. Raises VerifyError where nothing was recorded that could be compared."""
+    if (
+        not any(found.counts.get(kind) for kind in ("draw", "batch", "value", "step", "weights", "op"))
+        and cause is None
+    ):
+        what = f"nothing to compare: {failures[0]}" if failures and failures[0] else "the run told nothing to compare"
+        raise VerifyError(what, name, 'Tell what counts: opscan.log("loss", value)')
+    notes = tuple(_differing(headers))
+    return Verification(name, cause, min(found.steps), found.counts, found.growth, failures=failures, notes=notes)
+
+
+def _differing(headers: Sequence[Record]) -> Iterator[str]:
+    """What the machines have that is not alike."""
+    for key in ("opscan", "python", "machine", "words"):
+        values = list(dict.fromkeys(str(each.get(key)) for each in headers))
+        if len(values) > 1:
+            yield f"not made alike: {key} {' and '.join(values)}"
+
+
+def compare_files(one: Path, other: Path) -> Verification:
+    """Compare two records, as of two machines. Raises VerifyError where one is no record."""
+    headers = [read_header(one), read_header(other)]
+    found = Comparison().run(read_records(one), read_records(other))
+    failures = tuple(_end_words(each) for each in found.ends)
+    made = verification(f"{one} and {other}", found, explain(found), failures, headers)
+    return replace(made, labels=(one.name, other.name))
+
+
+def _end_words(end: Record | None) -> str:
+    if end is None:
+        return "the record has no end: the run was cut off"
+    return end["what"] if end["status"] == "error" else ""
+
+
+@contextmanager
+def folder_for(keep: str | Path | None) -> Iterator[Path]:
+    """Where records go: a folder that is kept, or one that is gone afterwards."""
+    if keep is not None:
+        Path(keep).mkdir(parents=True, exist_ok=True)
+        for old in Path(keep).glob("run*.opslog"):
+            old.unlink()
+        yield Path(keep)
+        return
+    with tempfile.TemporaryDirectory(prefix="opscan-verify-") as folder:
+        yield Path(folder)
