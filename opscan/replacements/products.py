@@ -15,8 +15,8 @@ def products_at(index: Tensor, values: Tensor, count: int) -> Tensor:
 
     1 where none does. Takes about log2(m) passes over the values; differentiable any number of times, zeros included.
     """
-    if not values.numel():
-        return values.new_ones(values.shape[0], count)
+    if not values.shape[-1]:
+        return (values.sum(-1, keepdim=True) + 1).expand(-1, count)
     ordered = index.sort(dim=-1, stable=True)
     found: Tensor = _Products.apply(values, ordered.values, ordered.indices, count)  # type: ignore[no-untyped-call]
     return found

@@ -46,8 +46,6 @@ def index_reduce(
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either prod, mean, amax or amin, got {reduce}.")
     cells, at, rows, values = row_places("index_reduce()", input, dim, index, source)
-    if not values.numel():
-        return input.clone()
     along = rows.view([-1 if d == at else 1 for d in range(cells.dim())])
     if reduce in ("amax", "amin"):
         found = extremes_at(cells, at, along.expand(values.shape), values, reduce, include_self)
@@ -115,8 +113,12 @@ def _floats(tensor: Tensor) -> bool:
 def _products(cells: Tensor, dim: int, index: Tensor, values: Tensor) -> Tensor:
     """The product of what goes to each cell; 1 where nothing does. `index` may have sizes of one beside `dim`."""
     rows, named = values.movedim(dim, -1), index.movedim(dim, -1)
-    flat, factors = (each.reshape(math.prod(each.shape[:-1]), each.shape[-1]) for each in (named, rows))
-    found = products_at(flat, factors, cells.shape[dim])
+    found = products_at(_as_rows(named), _as_rows(rows), cells.shape[dim])
     found = found.view(*rows.shape[:-1], cells.shape[dim]).movedim(-1, dim)
     missing = [size for d in reversed(range(cells.dim())) for size in (0, cells.shape[d] - found.shape[d])]
     return F.pad(found, missing, value=1) if any(missing) else found
+
+
+def _as_rows(tensor: Tensor) -> Tensor:
+    """All dimensions but the last as one, also where there is nothing."""
+    return tensor.reshape(math.prod(tensor.shape[:-1]), tensor.shape[-1])

@@ -21,23 +21,23 @@ def scatter(
 ) -> Tensor:
     """`torch.scatter`: where an index repeats the last position wins, or all are added or multiplied in their order.
 
-    `src` (or `value`) is a tensor or a number. Unlike the original, reduce="add" has a gradient.
+    `src` (or `value`) is a tensor or a number. Unlike the original's, `reduce` has a gradient.
     """
+    if isinstance(src, Tensor) and reduce is not None:
+        return _reduced(input, dim, index, src, reduce)
     if not isinstance(src, Tensor) or runs_on(input) == "cpu":
         return torch.scatter(input, dim, index, **_given(src, value, reduce))
-    if reduce is None:
-        return scatter_(input.clone(), dim, index, src)
-    return _reduced(input, dim, index, src, reduce)
+    return scatter_(input.clone(), dim, index, src)
 
 
 def scatter_(
     input: Tensor, dim: int, index: Tensor, src: Tensor | float | None = None, *, value: Any = None, reduce: Any = None
 ) -> Tensor:
     """`torch.Tensor.scatter_`: `scatter` in place."""
+    if isinstance(src, Tensor) and reduce is not None:
+        return input.copy_(_reduced(input.clone(), dim, index, src, reduce))
     if not isinstance(src, Tensor) or runs_on(input) == "cpu":
         return input.scatter_(dim, index, **_given(src, value, reduce))
-    if reduce is not None:
-        return input.copy_(_reduced(input, dim, index, src, reduce))
     cells, at, named, values = aligned("scatter_()", input, dim, index, src)
     places = coordinates(named, at)
     store_(cells, places, values, last_named(numbers(places, cells.shape)))
