@@ -31,6 +31,10 @@ from tests.replacements.samples import Sample, gathered
 
 DROPINS = list(load_dropins().by_name.values())
 PAIRS = list(pairs())
+TRIED = [
+    (dropin, of, dtype) for dropin, of in PAIRS for dtype in DTYPES if of == dropin.of[0] or dtype is torch.float32
+]
+"""In every dtype the first name of what a drop-in stands for; the others run the same kernel."""
 TORCHES = ("1.13.1", "2.6.0", "2.13.0", "2.15.0")
 
 
@@ -70,8 +74,7 @@ def parameters_of(function: Any) -> list[tuple[str, Any]]:
     return [(each.name, each.default) for each in found]
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=names)
-@pytest.mark.parametrize(("dropin", "original"), PAIRS, ids=names)
+@pytest.mark.parametrize(("dropin", "original", "dtype"), TRIED, ids=names)
 def test_it_gives_what_the_original_gives(dropin: DropIn, original: str, dtype: torch.dtype) -> None:
     drawn = gathered("DRAWN")[dropin.name]
 
@@ -93,8 +96,7 @@ def test_it_gives_what_the_original_gives(dropin: DropIn, original: str, dtype: 
     proven()
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=names)
-@pytest.mark.parametrize(("dropin", "original"), PAIRS, ids=names)
+@pytest.mark.parametrize(("dropin", "original", "dtype"), TRIED, ids=names)
 def test_it_gives_what_the_original_gives_at_the_edges(dropin: DropIn, original: str, dtype: torch.dtype) -> None:
     for at, make in enumerate(gathered("EXTREME").get(dropin.name, ())):
         assert compare(dropin, original, make(dtype)) == "", f"EXTREME[{at}]"
