@@ -20,7 +20,7 @@ _MOST_FINDINGS = 30
 _MOST_ROWS = 48
 
 
-class Picture(Figure):  # type: ignore[misc]  # matplotlib may be missing when types are checked
+class Picture(Figure):
     """A figure that a notebook shows without pyplot, which would keep it, and show it once more."""
 
     def _repr_png_(self) -> bytes:
