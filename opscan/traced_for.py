@@ -3,3 +3,6 @@
 from __future__ import annotations
 
 device: str | None = None
+
+DOOR_TO = "_opscan_door_to"
+"""Attribute of a stand-in for one of torch's functions, which is there while a trace runs: the function itself."""

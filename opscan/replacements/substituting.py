@@ -9,6 +9,7 @@ from typing import Any
 
 from torch.overrides import TorchFunctionMode
 
+from opscan import traced_for
 from opscan.rules.dropins import load_dropins
 
 
@@ -50,4 +51,4 @@ def _public(name: str) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError):
         return None
-    return found
+    return getattr(found, traced_for.DOOR_TO, found)

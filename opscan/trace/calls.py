@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from opscan import traced_for
 from opscan.trace.values import map_tensors, meta_like, tensors_in
 
 _OWNERS = {
@@ -122,6 +123,7 @@ class PublicNames(TorchFunctionMode):
             with self:
                 return original(*args, **kwargs)
 
+        setattr(call, traced_for.DOOR_TO, original)
         return call
 
 

@@ -43,7 +43,7 @@ def test_an_op_is_told_with_its_name_and_that_its_inputs_agree(answer: Answer, p
 
 def test_generators_that_a_checkpoint_lacks(answer: Answer, plant: Plant) -> None:
     cause = answer(plant("resume"), "--resume=--resume")["cause"]
-    assert (cause["kind"], cause["step"]) == ("resume", 3)
+    assert (cause["kind"], cause["step"]) == ("resume", 2)  # ended in the third step, before that one was saved
     assert {"label": "generators", "text": "not restored: torch's generator of the CPU"} in cause["details"]
 
 

@@ -99,8 +99,8 @@ def _unpool_module(spatial: int) -> Callable[[Draw, torch.dtype], Sample]:
 def _function(names: tuple[str, str], make: Any) -> dict[str, Any]:
     """A table's entries for a function, its sibling that always returns indices, and the module."""
     function, module = names
-    plain = _with_indices(make)
-    return {function: plain, f"{function}_with_indices": plain, module: _as_module(plain)}
+    indices = _with_indices(make)
+    return {function: make, f"{function}_with_indices": indices, module: _as_module(indices)}
 
 
 DRAWN: dict[str, Any] = _function(("max_pool3d", "MaxPool3d"), _max_pooled)
