@@ -151,10 +151,14 @@ def _second(grads: tuple[Tensor, ...], wanted: list[Tensor]) -> tuple[Tensor, ..
 def in_float64(sample: Sample) -> Sample:
     """The sample with its floating tensors in float64: what the error is measured from."""
 
+    done: dict[int, Tensor] = {}  # a tensor that is given twice stays one
+
     def raised(value: Any) -> Any:
         if not isinstance(value, Tensor) or not value.is_floating_point():
             return torch.float64 if value in (torch.float16, torch.bfloat16, torch.float32) else value
-        return value.detach().double().requires_grad_(value.requires_grad)
+        if id(value) not in done:
+            done[id(value)] = value.detach().double().requires_grad_(value.requires_grad)
+        return done[id(value)]
 
     args, kwargs = tree_map(raised, (sample.args, dict(sample.kwargs)))
     return Sample(args, kwargs, sample.init)
