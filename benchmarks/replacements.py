@@ -27,6 +27,7 @@ from torch.utils._pytree import tree_flatten
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from opscan.audit.claims import load_claims  # noqa: E402
 from opscan.rules.dropins import DropIn, load_dropins  # noqa: E402
 from opscan.rules.load import load_rules  # noqa: E402
 from opscan.rules.schema import Rule  # noqa: E402
@@ -206,7 +207,7 @@ def page(rows: Iterable[Mapping[str, str]]) -> str:
         "## What they cost, and what differs",
         "\n".join(_note(dropins.by_name[row["name"]]) for row in rows),
         "## Rule by rule",
-        "Every rule by which something raises, switches or is silent, with PyTorch's alert and what answers it.",
+        textwrap.fill(_RULES, 120),
         table(("rule", "what", "alert", "answered by"), map(_rule_cells, concerned())),
     ]
     return "\n\n".join(parts) + "\n"
@@ -221,8 +222,13 @@ _COLUMNS = """\
 *Values* and *gradient* compare with the original: bitwise, up to rounding, or different. *Error* is the largest
 difference from the original in float64, as a part of the largest value (in brackets the original's own error), both in
 float32. *Time* and *memory* are those of forward and backward in float32 at a usual size, as multiples of the
-original's, measured with {cpu}. {there} *Strict* is the time as a multiple of the original's in strict mode. An error of
-about 1 is another winner among values stored to one cell: there the original has no one result."""
+original's, measured with {cpu}. {there} *Strict* is the time as a multiple of the original's in strict mode. An
+error of about 1 is another winner among values stored to one cell: there the original has no one result."""
+
+
+_RULES = """\
+Every rule by which something raises, switches or is silent, with PyTorch's alerts and what answers it. One more alert,
+"it uses CuBLAS and you have CUDA >= 10.2", is a setting's and no op's: `opscan env` names CUBLAS_WORKSPACE_CONFIG."""
 
 
 def concerned() -> list[Rule]:
@@ -266,11 +272,17 @@ def _note(dropin: DropIn) -> str:
     return f"- `{dropin.name}`: {dropin.cost}{differs}"
 
 
+def alerts_of(rule: Rule) -> list[str]:
+    """PyTorch's alerts that a rule speaks for: those its history names, and those of `*.signs.toml`."""
+    named = [each.alert for each in rule.history if each.alert]
+    claimed = (claim for claim in load_claims() if claim.kind == "alert" and rule.id in claim.rules)
+    return list(dict.fromkeys([*named, *(name for claim in claimed for name in claim.names)]))
+
+
 def _rule_cells(rule: Rule) -> tuple[str, ...]:
     dropins = load_dropins()
     names = ", ".join(f"`{each.name}`" for each in dropins.answering(rule.id))
-    alerts = dict.fromkeys(each.alert for each in rule.history if each.alert)
-    return rule.id, rule.title, ", ".join(alerts), names or f"none: {dropins.without.get(rule.id, '')}"
+    return rule.id, rule.title, ", ".join(alerts_of(rule)), names or f"none: {dropins.without.get(rule.id, '')}"
 
 
 if __name__ == "__main__":

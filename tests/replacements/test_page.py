@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from opscan.rules.dropins import load_dropins
+from tests.audit.stored import stored_builds
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "replacements.py"
 
@@ -31,6 +32,13 @@ def test_every_rule_has_a_drop_in_or_a_reason() -> None:
     dropins = load_dropins()
     lacking = [rule.id for rule in benchmark().concerned() if not dropins.answering(rule.id)]
     assert lacking == [rule for rule in lacking if dropins.without.get(rule)]
+
+
+def test_every_alert_that_pytorch_has_is_on_the_page() -> None:
+    page = benchmark().PAGE.read_text(encoding="utf-8")
+    alerts = {alert for build in stored_builds() for alert in build.names("alert")}
+    assert len(alerts) > 40
+    assert {alert for alert in alerts if alert not in page} == set()
 
 
 def test_what_costs_more_than_three_times_the_original_says_so() -> None:
