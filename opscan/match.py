@@ -113,7 +113,7 @@ def merged(outcomes: Sequence[Matched]) -> Matched:
     for outcome in outcomes:
         unknown |= Counter(outcome.unknown)
         for finding in outcome.findings:
-            groups.setdefault(replace(finding, places=(), spread=None), []).append(finding)
+            groups.setdefault(replace(finding, places=(), spread=None, remedies=()), []).append(finding)
     findings = (replace(same[0], places=_united(same), spread=_spread_of(same)) for same in groups.values())
     return Matched(tuple(sorted(findings, key=_severity)), dict(sorted(unknown.items())))
 

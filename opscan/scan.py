@@ -21,6 +21,7 @@ from opscan.errors import TraceError
 from opscan.match import Matched, match, merged
 from opscan.observe.plan import Plan, check_memory, plan_run, rebuilt
 from opscan.observe.step import Step, memory_needed, observe
+from opscan.remedies.suggest import with_remedies
 from opscan.report.report import Report
 from opscan.reporting import informed, make_report
 from opscan.rules.load import Ruleset, load_rules
@@ -299,7 +300,7 @@ def _run(step: Step, plan: Plan, report: Report, rules: Ruleset) -> Report:
     if seen.trace is not None:
         found = reach(seen.trace, match(seen.trace, rules, report.environment)).matched
         findings = merged([Matched(findings, {}), found]).findings
-    return replace(report, findings=seen.beside(findings), run=seen.run)
+    return replace(report, findings=with_remedies(seen.beside(findings)), run=seen.run)
 
 
 def _bind_loss(
