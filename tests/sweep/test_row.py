@@ -37,7 +37,8 @@ def test_a_row_counts_the_ops_in_the_way() -> None:
     row = row_of(FULL, "nets")
     assert (row.target, row.family, row.outcome, row.fails) == ("net.model:Net<T>", "nets", "traced", True)
     assert row.ways == (
-        "raises: avg_pool3d_backward 1, replication_pad2d_backward 15; switches: scaled_dot_product_attention 3; silent: cumsum 4"
+        "raises: avg_pool3d_backward 1, replication_pad2d_backward 15; switches: scaled_dot_product_attention 3;"
+        " silent: cumsum 4"
     )
     assert (row.forward_ops, row.backward_ops, row.counts["unknown"]) == (40, 60, 2)
     assert row_of(CLEAN).training == "repeats"
