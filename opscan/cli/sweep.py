@@ -6,13 +6,11 @@ import argparse
 import os
 import re
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opscan.cli.ending import ended_as_by_ctrl_c
 from opscan.cli.options import add_environment, add_mode
 from opscan.cli.words import BACKEND_WORDS, CLEAN, COULD_NOT_LOOK, FINDINGS, FORMAT_WORDS, complain
 from opscan.cli.write import write_text
@@ -155,22 +153,12 @@ def _scanned(found: Found, arguments: argparse.Namespace) -> Sweep:
     backend = Backend(arguments.backend, arguments.jobs or os.cpu_count() or 1, arguments.cluster)
     journal = Path(f"{arguments.output[0]}.journal") if arguments.output else None
     try:
-        with _ended_as_by_ctrl_c():
+        with ended_as_by_ctrl_c():
             return scan_found(arguments.what, found, settings, backend, journal, arguments.fresh)
     except KeyboardInterrupt:
         if journal is not None:
             complain(f"what is done is kept in {journal}: the same command goes on from there")
         raise
-
-
-@contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """Who is asked to end (SIGTERM) ends as with Ctrl-C: no worker stays behind."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _rendered(table: Sweep, format: str, cost: bool) -> str:

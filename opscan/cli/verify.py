@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opscan.cli.ending import ended_as_by_ctrl_c
 from opscan.cli.words import complain
 from opscan.errors import VerifyError
 from opscan.progress import progress
@@ -130,7 +129,7 @@ def _found(arguments: argparse.Namespace) -> Verification:
     if not arguments.target:
         raise VerifyError("nothing to run", "", "Name a script or a function: opscan verify train.py")
     _check_target(arguments.target)
-    with _ended_as_by_ctrl_c(), progress(f"running {arguments.target} {arguments.runs} times"):
+    with ended_as_by_ctrl_c(), progress(f"running {arguments.target} {arguments.runs} times"):
         if arguments.resume is not None:
             return _resumed(arguments)
         return _run_twice(arguments)
@@ -185,13 +184,3 @@ def _write(path: Path, found: Verification) -> None:
         path.write_text(_rendered(found, _SUFFIXES[path.suffix]), encoding="utf-8")
     except OSError as error:
         complain(f"{path} cannot be written: {error}")
-
-
-@contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """Who is asked to end (SIGTERM) ends as with Ctrl-C: no run stays behind."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -15,7 +15,6 @@ from opscan.lint.source import NotTextError, decode
 from opscan.remedies.edits import Editor
 from opscan.report.report import Report, fails_in
 from opscan.rules.dropins import load_dropins
-from opscan.rules.schema import SameValues
 
 _OTHER = "other values: {differs} (--allow-different-values)"
 _CROSSING = "another edit stands there: run opscan fix again"
@@ -68,9 +67,8 @@ def plan_edits(reports: Iterable[Report], allow_different_values: bool = False) 
 
 
 def _refused(remedy: Remedy, allow_different_values: bool) -> str:
-    differs: SameValues = "different"
-    is_other = differs in (remedy.values, remedy.gradient)
-    return _OTHER.format(differs=remedy.differs) if is_other and not allow_different_values else ""
+    allowed = remedy.is_same_valued or allow_different_values
+    return "" if allowed else _OTHER.format(differs=remedy.differs)
 
 
 def _places(finding: Finding) -> str:

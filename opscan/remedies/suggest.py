@@ -63,6 +63,7 @@ class Desk:
     def editor(self, file: str) -> Editor | None:
         """What edits a file, or a notebook's cell; None for one that cannot be read or is no Python."""
         if file not in self._editors:
+            linecache.checkcache(file)  # it may have been edited since an earlier scan of this process
             text = "".join(linecache.getlines(file))
             self._lines[file] = split_lines(text)
             try:

@@ -19,6 +19,7 @@ from opscan.rules.load import Ruleset
 from opscan.rules.schema import SameValues
 from opscan.scan import check
 from opscan.surgery.classes import calling_class, dropin_class
+from opscan.target.unwrap import unwrapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,12 @@ class Changes:
                 module.__class__ = cls
                 self.done = (*self.done[:at], *self.done[at + 1 :])
 
-    def undo(self) -> None:
-        """Give every module the class it had; parameters stay as they are."""
-        for module, cls in reversed(self._classes):
+    def undo(self, first: int = 0) -> None:
+        """Give every module the class it had, from the change numbered `first` on; parameters stay as they are."""
+        for module, cls in reversed(self._classes[first:]):
             module.__class__ = cls
-        self._classes.clear()
-        self.done = ()
+        del self._classes[first:]
+        self.done = self.done[:first]
 
     def __str__(self) -> str:
         lines = [f"done: {each}" for each in self.done]
@@ -131,17 +132,23 @@ def make_deterministic(
         )  # fmt: skip
 
     report = look()
-    modules = dict(model.named_modules())
+    inner, _ = unwrapped(model, type(model).__name__)  # which is what was scanned, and what places name
+    modules = dict(inner.named_modules()) if isinstance(inner, nn.Module) else {}
     wanted: dict[str, list[Choice]] = {}
     for finding, place in _failing(report):
         choice = choose(finding.rule, place)
         if choice is not None and not _obstacle(choice, place, modules, allow_different_values):
             wanted.setdefault(place.module, []).append(choice)
     changes = _made.setdefault(model, Changes())
+    before = len(changes.done)
     for path, choices in wanted.items():
         changes.put(path, modules[path], choices)
     if wanted:
-        report = look()
+        try:
+            report = look()
+        except BaseException:
+            changes.undo(before)
+            raise
         changes.take_back(
             {(place.module, name) for finding, place in _failing(report) for name in _name(finding, place)}
         )

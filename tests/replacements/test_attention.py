@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -152,3 +153,27 @@ def test_layers_of_a_transformer_are_clean_once_their_attention_is(training: boo
         for each in (layer, swapped)
     ]
     assert ["OPS701" in each for each in verdicts] == [True, False]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("size", [20, 200])
+def test_large_scores_are_no_further_from_the_truth_than_the_originals(size: int, dtype: torch.dtype) -> None:
+    """There gradients are differences of nearly equal numbers: as parts of the largest, they lose digits in both."""
+    torch.manual_seed(0)
+    query, key, value, upstream = (torch.randn(2, 3, 7, 16).to(dtype) for _ in range(4))
+    given = (query * size, key, value)
+
+    def error(attention: Callable[..., Tensor]) -> float:
+        found = _gradients_of(attention, [each.clone() for each in given], upstream)
+        truth = _gradients_of(F.scaled_dot_product_attention, [each.double() for each in given], upstream.double())
+        return max(
+            ((one.double() - other).abs().max() / other.abs().max()).item()
+            for one, other in zip(found, truth, strict=True)
+        )
+
+    assert error(scaled_dot_product_attention) <= 2 * error(F.scaled_dot_product_attention)
+
+
+def _gradients_of(attention: Callable[..., Tensor], given: list[Tensor], upstream: Tensor) -> list[Tensor]:
+    leaves = [each.requires_grad_() for each in given]
+    return list(torch.autograd.grad(attention(*leaves), leaves, upstream))

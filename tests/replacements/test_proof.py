@@ -107,7 +107,7 @@ def test_its_gradients_are_those_of_its_values(dropin: DropIn) -> None:
     sample = gathered("SMOOTH")[dropin.name]()
     wanted = leaves(sample)
     if not wanted:
-        return
+        pytest.skip("its sample wants no gradient: tests of its own, or integers")
     _, mine = sides(dropin, dropin.of[0])
     places = tree_flatten((sample.args, dict(sample.kwargs)))
     holes = [at for at, each in enumerate(places[0]) if any(each is leaf for leaf in wanted)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -150,3 +151,22 @@ def test_a_model_without_findings_is_left_alone() -> None:
 def test_what_is_no_module_is_refused() -> None:
     with pytest.raises(TypeError, match=r"takes an nn\.Module, not a function"):
         opscan.make_deterministic(lambda x: x)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile], ids=["DataParallel", "compiled"])
+def test_a_model_in_a_wrapper_is_changed_inside(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    inner = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, padding_mode="replicate"))
+    model = wrap(inner)
+    inputs = (torch.randn(2, 3, 9, 9),)
+    assert opscan.make_deterministic(model, inputs) is model
+    assert isinstance(inner[0], replacements.Conv2d)
+    assert not opscan.check(model, inputs).fails()
+
+
+def test_what_fails_afterwards_leaves_the_model_as_it_was(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    types = [type(module) for module in net.modules()]
+    monkeypatch.setattr(replacements.Conv2d, "_conv_forward", lambda *args: 1 / 0)
+    with pytest.raises(opscan.OpscanError, match="ZeroDivisionError"):
+        opscan.make_deterministic(net, INPUTS)
+    assert [type(module) for module in net.modules()] == types
+    assert opscan.changes_of(net).done == ()
