@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from opscan.errors import OutputError
 from opscan.lint.finding import Edit, Finding, Problem
 from opscan.lint.notebook import Notebook, Token, read_notebook
 from opscan.lint.source import NotTextError, decode, split_lines
+from opscan.writing import write_bytes
 
 
 class Mended(NamedTuple):
@@ -111,18 +112,8 @@ def difference(mended: Mended) -> str:
 
 def write(mended: Mended) -> Problem | None:
     """Put the new text in place of the file at once, with the mode it had; of a link, in place of what it names."""
-    path = os.path.realpath(mended.file)
     try:
-        mode = os.stat(path).st_mode
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".opscan-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(mended.data)
-            os.chmod(temporary, mode & 0o7777)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        return Problem(mended.file, f"not written: {error.strerror or error}")
+        write_bytes(mended.file, mended.data)
+    except OutputError as error:
+        return Problem(mended.file, f"{error.what}\n  {error.hint}")
     return None

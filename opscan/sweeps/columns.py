@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from opscan.errors import SweepError
+from opscan.formats.json import json_text
 from opscan.report.report import ALL_VERDICTS
 from opscan.sweeps.row import Row, row_from
 from opscan.sweeps.table import Setting, Sweep
@@ -66,7 +66,7 @@ def render_json(sweep: Sweep, cost: bool = False) -> str:
         "skipped": [{"module": module, "reason": reason} for module, reason in sweep.skipped],
         "rows": [{name: value for name, value in row.document().items() if name not in left_out} for row in sweep.rows],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document)
 
 
 def read_csv(path: Path) -> Sweep:
