@@ -6,20 +6,23 @@ import errno
 import os
 import re
 import secrets
+import signal
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from opscan.errors import OutputError
 
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _STREAMS = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)")
 
 # Note [How a file is written]
 # The text goes into a new file in the same folder, down to the disk (fsync), and that file takes the place of the old
 # one in one step (os.replace). Until then the old one is not touched, so that a full disk, a Ctrl-C or another opscan
-# that writes the same file costs nothing of it. Only a kill (SIGKILL) can leave the new file behind: .opscan-XXXX.
+# that writes the same file costs nothing of it. Only a kill (SIGKILL) can leave the new file behind, as .opscan-XXXX.
 # A link stays a link: what it names is replaced, with the mode and, as far as that is allowed, the owner it had.
 
 
@@ -81,18 +84,19 @@ def _replace(place: str, data: bytes | None, old: os.stat_result | None) -> None
     if old is not None and not os.access(place, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     temporary = os.path.join(os.path.dirname(place), f".opscan-{secrets.token_hex(8)}")
-    try:
-        with open(temporary, "xb") as stream:
-            if old is not None:
-                _give(temporary, old)
-            stream.write(data or b"")
-            stream.flush()
-            os.fsync(stream.fileno())
-        if data is not None:
-            os.replace(temporary, place)
-    finally:
-        with suppress(OSError):  # replaced, or never made
-            os.unlink(temporary)
+    with _signals_wait():
+        try:
+            with open(temporary, "xb") as stream:
+                if old is not None:
+                    _give(temporary, old)
+                stream.write(data or b"")
+                stream.flush()
+                os.fsync(stream.fileno())
+            if data is not None:
+                os.replace(temporary, place)
+        finally:
+            with suppress(OSError):  # replaced, or never made
+                os.unlink(temporary)
 
 
 def _give(file: str, old: os.stat_result) -> None:
@@ -101,6 +105,25 @@ def _give(file: str, old: os.stat_result) -> None:
         with suppress(OSError):
             os.chown(file, old.st_uid, old.st_gid)
     os.chmod(file, stat.S_IMODE(old.st_mode))
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Signals that ask the process to end are heard when the body is done: it leaves nothing half done behind."""
+    if threading.current_thread() is not threading.main_thread():  # where none is heard
+        yield
+        return
+    before = {number: handler for number in _ENDING if callable(handler := signal.getsignal(number))}
+    asked: list[int] = []
+    try:
+        for number in before:
+            signal.signal(number, lambda number, _: asked.append(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in asked[:1]:
+            signal.raise_signal(number)
 
 
 @contextmanager

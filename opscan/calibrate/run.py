@@ -12,7 +12,7 @@ from opscan.calibrate.measure import Bench, is_alive, measured
 from opscan.calibrate.rows import Record, Row, Setup, read_record, write_record
 from opscan.calibrate.subjects import Subject
 from opscan.errors import OpscanError
-from opscan.writing import make_folder, write_text
+from opscan.writing import make_folder, write_bytes
 
 _WRITE_EVERY_S = 5.0
 _CRASHES = 2
@@ -108,7 +108,7 @@ class _Mark:
         self._path = path.with_name(f"{path.name}.running")
         try:
             count, _, self._left = self._path.read_text(encoding="utf-8").partition(" ")
-            self._left, self._crashes = self._left.rstrip("\n"), int(count)
+            self._crashes = int(count)
         except (OSError, ValueError):
             self._left, self._crashes = "", 0
         make_folder(path.parent)
@@ -118,7 +118,7 @@ class _Mark:
         crashes = self._crashes if subject.name == self._left else 0
         if crashes >= _CRASHES:
             return False
-        write_text(self._path, f"{crashes + 1} {subject.name}")
+        write_bytes(self._path, f"{crashes + 1} {subject.name}".encode())
         return True
 
     def remove(self) -> None:

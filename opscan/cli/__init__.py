@@ -17,22 +17,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status. Source of the numbers: `opscan check --help`.
 
     Without `argv` this is a process of opscan's own: its words are those of the command line, and its streams and
-    signals are seen to. What can be is imported in here, so that a Ctrl-C while it is ends as any other.
+    signals are seen to.
     """
-    is_process = argv is None
+    if argv is None:
+        return _own_process()
+    try:
+        return _status(argv)
+    except KeyboardInterrupt as asked:
+        return _ended(asked)
+
+
+def _own_process() -> int:
+    """The same for a whole process. All is imported in here: a Ctrl-C meanwhile ends it as any other does."""
     try:
         from opscan.cli import process
 
-        if is_process:
+        try:
             process.begin()
-        status = _status(sys.argv[1:] if argv is None else argv)
-        if is_process:
+            return _status(sys.argv[1:])
+        finally:
             process.close()
     except KeyboardInterrupt as asked:
-        if is_process:
-            process.close()
+        from opscan.cli import process
+
+        process.close()
         return _ended(asked)
-    return status
 
 
 def _status(words: Sequence[str]) -> int:
@@ -70,7 +79,7 @@ def _run(words: Sequence[str]) -> int:
 def _ended(asked: KeyboardInterrupt) -> int:
     """Say that it was asked to end, in one line, and by whom if that was not Ctrl-C."""
     try:
-        sys.stderr.write(f"opscan: {asked or 'interrupted'}\n")
+        sys.stderr.write(f"opscan: {str(asked) or 'interrupted'}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         pass

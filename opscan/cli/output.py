@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,5 +62,6 @@ def _told() -> Iterator[None]:
         raise
     except OSError as error:
         forsake(sys.stdout)
-        hint = "What was found is not shown. Make room there, or write it elsewhere: > FILE."
-        raise OutputError(f"cannot be written: {error.strerror or error}", "standard output", hint) from error
+        why = "it is closed" if error.errno == errno.EBADF else error.strerror or error
+        hint = "What was found is not shown: let it go where there is room, as with > FILE."
+        raise OutputError(f"cannot be written: {why}", "standard output", hint) from error
