@@ -104,10 +104,28 @@ def difference(mended: Mended) -> str:
     """The change as a unified diff."""
     import difflib
 
-    name = mended.file.replace(os.sep, "/")
+    name = _header(mended.file.replace(os.sep, "/"))
     before, after = ([line for line in split_lines(text) if line] for text in (mended.before, mended.after))
     made = difflib.unified_diff(before, after, fromfile=name, tofile=name, lineterm="\n")
     return "".join(line if line.endswith(("\n", "\r")) else f"{line}\n\\ No newline at end of file\n" for line in made)
+
+
+def _header(name: str) -> str:
+    """A file's name as a diff has it: in quotes and with escapes where it could end its line.
+
+    Source: git, Documentation/diff-format.txt, and GNU diffutils, which read such names.
+    """
+    if name.isprintable() and not set(name) & set('"\\'):
+        return name
+    return '"' + "".join(_octal(each) for each in name) + '"'
+
+
+def _octal(character: str) -> str:
+    if character in ('"', "\\"):
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def write(mended: Mended) -> Problem | None:

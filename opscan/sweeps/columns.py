@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opscan.errors import SweepError
+from opscan.formats.cells import cell, text_of
 from opscan.formats.json import json_text
 from opscan.report.report import ALL_VERDICTS
 from opscan.sweeps.row import Row, row_from
@@ -54,7 +55,9 @@ def render_csv(sweep: Sweep, cost: bool = False) -> str:
 
 
 def _cell(value: Any) -> Any:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return cell(value) if isinstance(value, str) else value
 
 
 def render_json(sweep: Sweep, cost: bool = False) -> str:
@@ -73,7 +76,7 @@ def read_csv(path: Path) -> Sweep:
     """The sweep that a CSV file holds. Raises SweepError if it is not one of a sweep."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            records = list(csv.DictReader(file))
+            records = [{name: text_of(each) for name, each in record.items()} for record in csv.DictReader(file)]
         settings = [Setting(**{name: record[name] for name in _SETTING}) for record in records]
         rows = tuple(map(_row, records))
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""opscan as a process of its own, many times over: forked from one that has imported torch, with what a test does to it.
+"""opscan as a process of its own, many times over: forked from one that has imported torch, and what befalls it.
 
 Run as a script it reads a case per line, and answers with what came of it. A child runs the command line, and flushes
 the streams as the interpreter does at its end.
