@@ -46,20 +46,30 @@ def _own_process() -> int:
 
 def _status(words: Sequence[str]) -> int:
     """Run a command; whatever goes wrong becomes a message and an exit status."""
+    from opscan.cli.process import raise_if_heard
+
+    try:
+        status = _run(words)
+    except Exception as error:
+        raise_if_heard()
+        return _failed(error)
+    raise_if_heard()
+    return status
+
+
+def _failed(error: Exception) -> int:
+    import os
+
     from opscan.cli.words import COULD_NOT_LOOK, complain
     from opscan.errors import OpscanError
 
-    try:
-        return _run(words)
-    except OpscanError as error:
-        complain(str(error))
-    except BrokenPipeError:  # the reader has seen enough (`opscan check ... | head`)
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough (`opscan check ... | head`)
         return _SIGPIPE
-    except Exception as error:
-        import os
-
-        if os.environ.get("OPSCAN_DEBUG"):
-            raise
+    if isinstance(error, OpscanError):
+        complain(str(error))
+    elif os.environ.get("OPSCAN_DEBUG"):
+        raise error
+    else:
         complain(f"internal error: {type(error).__name__}: {error}\n  Please report it, with OPSCAN_DEBUG=1 set.")
     return COULD_NOT_LOOK
 

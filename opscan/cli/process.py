@@ -7,12 +7,15 @@ import signal
 import sys
 from typing import Any, NoReturn
 
+_HEEDED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_heard: list[int] = []
+
 
 class Ended(KeyboardInterrupt):
     """Somebody asked the process to end: by the signal of this number."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"ended by {signal.Signals(number).name}")
+        super().__init__("interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}")
         self.status = 128 + number
 
 
@@ -22,21 +25,25 @@ def begin() -> None:
     A signal that is ignored, as nohup has it, stays ignored.
     """
     _open_streams()
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+    for number in _HEEDED:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _end)
 
 
 def close() -> None:
     """The exit status is settled: nothing that comes now changes it, or adds a word to what was said."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None:
-            signal.signal(number, signal.SIG_IGN)
+    for number in _HEEDED:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def raise_if_heard() -> None:
+    """Raise Ended if a signal came: an import that catches everything may have lost it."""
+    if _heard:
+        raise Ended(_heard[0])
 
 
 def _end(number: int, frame: Any) -> NoReturn:
+    _heard.append(number)
     raise Ended(number)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opscan import __version__
-from opscan.formats.paths import relative_path, uri_of
+from opscan.formats.paths import absolute_uri, relative_path, uri_of
 from opscan.formats.text import printable_prose
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -57,7 +57,7 @@ def artifact(file: str, root: Path) -> dict[str, str]:
     path = relative_path(file, root)
     if path is not None:
         return {"uri": uri_of(path), "uriBaseId": BASE}
-    return {"uri": Path(file).absolute().as_uri() if not file.startswith("<") else uri_of(file)}
+    return {"uri": absolute_uri(file) if not file.startswith("<") else uri_of(file)}
 
 
 def physical(file: str, root: Path, region: dict[str, int] | None = None) -> dict[str, Any]:

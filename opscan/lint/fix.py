@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from opscan.errors import OutputError
+from opscan.formats.paths import name_bytes
 from opscan.lint.finding import Edit, Finding, Problem
 from opscan.lint.notebook import Notebook, Token, read_notebook
 from opscan.lint.source import NotTextError, decode, split_lines
@@ -125,7 +126,7 @@ def _octal(character: str) -> str:
         return f"\\{character}"
     if character.isprintable():
         return character
-    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
+    return "".join(f"\\{byte:03o}" for byte in name_bytes(character))
 
 
 def write(mended: Mended) -> Problem | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
 import unicodedata
 from itertools import accumulate
 from typing import NamedTuple
 
+from opscan.blame import source_lines
 from opscan.finding import Finding, Line
 from opscan.formats.text import printable
 from opscan.report.paint import Paint
@@ -60,7 +60,7 @@ def _quoted(spot: Spot) -> _Quoted | None:
         return None
     span = spot.span
     at = span.line if span else spot.line.line
-    raw = linecache.getline(spot.line.file, at).rstrip()
+    raw = "".join(source_lines(spot.line.file)[at - 1 : at]).rstrip()
     if not raw.strip():
         return None
     text, place = _shown(raw.lstrip()), Line(spot.line.file, at)

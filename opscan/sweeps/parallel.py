@@ -62,7 +62,9 @@ def _results(joblib: Any, function: Callable[[T], R], tasks: dict[int, T], jobs:
     """Results as they come, or some at a time where the backend (Ray's) has no generators."""
     calls = [joblib.delayed(_Numbered(function))(at, task) for at, task in tasks.items()]
     if joblib.parallel.get_active_backend()[0].supports_return_generator:
-        yield from _closing(joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls))
+        with _uninterrupted():  # this is when workers of loky begin
+            results = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls)
+        yield from _closing(results)
         return
     parallel = joblib.Parallel(n_jobs=jobs, batch_size=1)
     size = _PORTION * joblib.effective_n_jobs(jobs)
