@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from opscan.report.report import ALL_VERDICTS
+
 ATTACKS = (
     "\x1b[2J\x1b[31m", "\x1b]8;;https://example.com\x1b\\link\x1b]8;;\x1b\\", "\x1b]52;c;b3BzY2Fu\x07", "\x9b31m",
     "\x00", "\x08", "\n", "\r\n", "\t", "\u2028", "\x85", "\u202egnp.py\u202c", "\u2066", "\u200b", "\ufeff",
@@ -52,7 +54,7 @@ def poisoned(value: Value, text: str) -> Value:
 
 def _poisoned(value: Any, text: str, known: dict[str, str]) -> Any:
     if isinstance(value, str):
-        return known.setdefault(value, f"{text}n{len(known)}") if value else value
+        return known.setdefault(value, f"{text}n{len(known)}") if value and value not in ALL_VERDICTS else value
     if isinstance(value, tuple):
         names = getattr(value, "_fields", ("",) * len(value))
         parts = [

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import opscan
+from opscan.cli import process
 
 Stream = Literal["kept", "closed", "full", "left early"]
 _LIMIT_S = 120.0
@@ -100,8 +101,7 @@ def _serve() -> None:
         ready, tell = os.pipe()
         child = os.fork()
         if child == 0:
-            _become(case, *made)
-            os.write(tell, b".")
+            _become(case, *made, tell)
             return
         os.read(ready, 1)
         started = time.monotonic()
@@ -126,8 +126,8 @@ def _stream(kind: Stream, kept: int) -> int:
     return kept if kind == "kept" else -1
 
 
-def _become(case: Case, out: int, err: int) -> None:
-    """Make this child what `opscan` is when a shell begins it."""
+def _become(case: Case, out: int, err: int, tell: int) -> None:
+    """Make this child what `opscan` is when a shell begins it; it tells when it hears signals."""
     os.setsid()
     os.chdir(case.folder)
     for number, made in ((1, out), (2, err)):
@@ -140,6 +140,8 @@ def _become(case: Case, out: int, err: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (case.largest, case.largest))
     sys.stdout = os.fdopen(1, "w", encoding=case.encoding) if out >= 0 else None  # type: ignore[assignment]
     sys.stderr = os.fdopen(2, "w", errors="backslashreplace") if err >= 0 else None  # type: ignore[assignment]
+    begin = process.begin
+    process.begin = lambda: (begin(), os.write(tell, b"."))
     sys.argv = ["opscan", *case.words]
     sys.path.insert(0, "")
 
