@@ -38,18 +38,14 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     OutputError, which says whether the old file is still there.
     """
     with _told(path, "written"):
-        if stream := _STREAMS.fullmatch(os.fspath(path)):
-            sys.stdout.flush()
-            number = int(stream[2]) if stream[2] else {"stdout": 1, "stderr": 2}[stream[1]]
-            with open(os.dup(number), "wb") as plainly:
-                plainly.write(data)
-            return
-        old = _status(path)
-        if old is None or stat.S_ISREG(old.st_mode):
+        stream = _stream(path)
+        old = _status(path) if stream is None else None
+        if stream is None and _is_file(old):
             _replace(os.path.realpath(path), data, old)
-        else:
-            with open(path, "wb") as plainly:
-                plainly.write(data)
+            return
+        sys.stdout.flush()
+        with open(path if stream is None else os.dup(stream), "wb") as plainly:
+            plainly.write(data)
 
 
 def check_writable(path: str | Path) -> None:
@@ -58,10 +54,12 @@ def check_writable(path: str | Path) -> None:
     Nothing of the file is changed.
     """
     with _told(path, "written"):
-        old = None if _STREAMS.fullmatch(os.fspath(path)) else _status(path)
+        if _stream(path) is not None:
+            return
+        old = _status(path)
         if old is not None and stat.S_ISDIR(old.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not _STREAMS.fullmatch(os.fspath(path)) and (old is None or stat.S_ISREG(old.st_mode)):
+        if _is_file(old):
             _replace(os.path.realpath(path), None, old)
 
 
@@ -69,6 +67,19 @@ def make_folder(path: str | Path) -> None:
     """Make a folder, and those it is in, where they are not there. Raises OutputError."""
     with _told(path, "made"):
         os.makedirs(path, exist_ok=True)
+
+
+def _stream(path: str | Path) -> int | None:
+    """The descriptor that /dev/stdout and its like stand for: opened by that name, a file would be written over."""
+    match = _STREAMS.fullmatch(os.fspath(path))
+    if match is None:
+        return None
+    return {"stdout": 1, "stderr": 2}[match[1]] if match[1] else int(match[2])
+
+
+def _is_file(old: os.stat_result | None) -> bool:
+    """Whether there is a plain file, or nothing yet."""
+    return old is None or stat.S_ISREG(old.st_mode)
 
 
 def _status(path: str | Path) -> os.stat_result | None:

@@ -86,7 +86,7 @@ class Search:
 
     def _record(self, options: Options, env: dict[str, str] | None) -> Run:
         run = self._runner.record(self._next_path(), options, env)
-        if not all(each.exists() for each in run.paths):
+        if not run.is_recorded:
             raise VerifyError(f"the run could not be recorded: {run.failure}", "", "Try the command by itself first.")
         return run
 
@@ -150,7 +150,7 @@ def compare_while(
         if not runner.fresh:
             thread.start()
         thread.join()
-    if not all(each.exists() for each in run.paths):
+    if not run.is_recorded:
         raise VerifyError(f"the second run could not be recorded: {run.failure}", "", "Try it by itself first.")
     return first_of(found), run
 
