@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from opscan.isolation.client import stop_server
@@ -95,6 +96,8 @@ class _Numbered:
 @contextmanager
 def _loky(joblib: Any, backend: Backend) -> Iterator[int]:
     """Processes on this machine. They end with the sweep, and not after some minutes without work."""
+    if backend.jobs > 1:  # starting it ends with Ctrl-C unblocked, and would come when workers begin
+        resource_tracker.ensure_running()
     try:
         with joblib.parallel_config("loky"):
             yield backend.jobs
