@@ -120,7 +120,7 @@ def test_its_gradients_are_those_of_its_values(dropin: DropIn) -> None:
         return tuple(each for each in mine(Sample(args, kwargs, sample.init)) if each.requires_grad)
 
     assert torch.autograd.gradcheck(function, wanted)
-    assert torch.autograd.gradgradcheck(function, wanted)
+    assert torch.autograd.gradgradcheck(function, wanted, fast_mode=True)  # a projection, as PyTorch tests its own
 
 
 def traced(side: Any, name: str, device: str, surrounding: Any = nullcontext) -> Trace:
