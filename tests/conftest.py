@@ -130,6 +130,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Whole folders are run by a worker for each core (None: as xdist counts); single files and tests in this process."""
+    """Folders are run by a worker for each core (None: as xdist counts), single files and tests in this process."""
     asked = [Path(word.partition("::")[0]) for word in config.args]
     return 0 if all(path.is_file() for path in asked) or config.option.renew else None
