@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,19 @@ def outcome_of(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> Outc
         status = exit.code if isinstance(exit.code, int) else 1
     captured = capsys.readouterr()
     return Outcome(status, captured.out, captured.err)
+
+
+@contextmanager
+def two_threads() -> Iterator[None]:
+    """Where races are looked for, torch has two threads, not one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def run_process(*words: str, cwd: Path, env: dict[str, str] | None = None) -> Outcome:
