@@ -1,7 +1,7 @@
 # `make check` runs what CI runs. PYTHON is the interpreter of an environment with `pip install -e ".[dev]"`.
 PYTHON ?= python
 
-.PHONY: check format lint types test bench
+.PHONY: check format lint types test coverage versions bench
 
 check: lint types test
 
@@ -18,6 +18,12 @@ types:
 
 test:
 	$(PYTHON) -m pytest -q
+
+coverage:
+	$(PYTHON) -m pytest -q --cov --cov-report=term
+
+versions:
+	$(PYTHON) -m nox
 
 bench:
 	$(PYTHON) benchmarks/run.py

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,13 +102,12 @@ def waiting(process: subprocess.Popen[str]) -> int:
 
 
 def test_a_rank_that_is_killed_ends_the_others_and_is_named(folder: Path) -> None:
-    process = started(folder, *_WORDS, "--processes", "4", WAIT_AT="3")
-    time.sleep(1)
+    process = started(folder, *_WORDS, "--processes", "3", WAIT_AT="2")
     os.kill(waiting(process), signal.SIGKILL)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 2
-    assert "rank 3 died before it was done" in error
-    assert re.search(r"rank 3 was last at train\.py:\d+", error)
+    assert "rank 2 died before it was done" in error
+    assert re.search(r"rank 2 was last at train\.py:\d+", error)
     assert alive_in_session(process.pid) == []
 
 
