@@ -6,12 +6,12 @@ PYTHON ?= python
 check: lint types test
 
 format:
-	$(PYTHON) -m ruff format opscan tests benchmarks
-	$(PYTHON) -m ruff check --fix opscan tests benchmarks
+	$(PYTHON) -m ruff format opscan tests benchmarks noxfile.py
+	$(PYTHON) -m ruff check --fix opscan tests benchmarks noxfile.py
 
 lint:
-	$(PYTHON) -m ruff format --check opscan tests benchmarks
-	$(PYTHON) -m ruff check opscan tests benchmarks
+	$(PYTHON) -m ruff format --check opscan tests benchmarks noxfile.py
+	$(PYTHON) -m ruff check opscan tests benchmarks noxfile.py
 
 types:
 	$(PYTHON) -m mypy
