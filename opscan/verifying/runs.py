@@ -18,6 +18,7 @@ from opscan.isolation.outcome import Limits, ended_words
 from opscan.verifying.child import VARIABLE, Plan, rank_path, tell_returned
 from opscan.verifying.options import Options
 from opscan.verifying.watch.install import recorded
+from opscan.verifying.watch.processes import processes_of
 
 FOREVER_S = 3e8
 _TAIL = 2000
@@ -26,10 +27,14 @@ _TAIL = 2000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that is over: its records, one per rank, and how it failed; "" where it came to its end."""
+    """A run that is over: its records, one per rank, and how it failed; "" where it came to its end.
+
+    `started` are the records of processes that the run itself started.
+    """
 
     paths: tuple[Path, ...]
     failure: str = ""
+    started: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,8 @@ class Script:
         if not failure and outcome.value:
             failure = ended_words(outcome.value)
             failure += next((f": {words}" for words in (_told(path), _last_line(output)) if words), "")
-        return Run(self.paths(path), failure)
+        paths = self.paths(path)
+        return Run(paths, failure, tuple(started for each in paths for started in processes_of(each)))
 
     def paths(self, path: Path) -> tuple[Path, ...]:
         """The files of all ranks."""
