@@ -110,17 +110,16 @@ def _check(arguments: argparse.Namespace) -> int:
     if not arguments.targets:
         complain("no target is named: opscan check mymodel:Net")
         return COULD_NOT_LOOK
-    from opscan.distributed.launched import is_launched, joined
+    from opscan.distributed.launch import is_launched, launch
 
     if arguments.world_size is None and is_launched():
+        from opscan.distributed.launched import joined
         from opscan.together.outcomes import check_together
 
         arguments.device = _device_here(arguments.device)
         with joined(arguments.rank_timeout) as ranks:
             return check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
     if arguments.processes > 1:
-        from opscan.distributed.launch import launch
-
         return launch(arguments.processes, arguments.words)
     return _told(arguments, _outcomes(arguments))
 

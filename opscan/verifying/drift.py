@@ -51,6 +51,7 @@ class Ranks:
     drifts: list[Drift] = field(default_factory=list)
     compared: set[str] = field(default_factory=set)
     steps: int = 0
+    shards: set[str] = field(default_factory=set)
     unkept: set[str] = field(default_factory=set)
     differing: set[str] = field(default_factory=set)
     seeds: dict[int, list[Record]] = field(default_factory=dict)
@@ -137,7 +138,9 @@ class RankComparison:
         values: dict[tuple[str, str, tuple[int, ...]], dict[int, Any]] = {}
         for rank, each in told.items():
             for name, why, ranks, value in each.values(key):
-                if why != "sharded" and name not in self._drifted:
+                if why == "sharded":
+                    self.found.shards.add(name)
+                elif name not in self._drifted:
                     values.setdefault((name, why, ranks), {})[rank] = value
         groups: dict[tuple[str, tuple[int, ...], Parts], list[str]] = {}
         for (name, why, ranks), by_rank in values.items():

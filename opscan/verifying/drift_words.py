@@ -38,6 +38,8 @@ def replica_words(found: Ranks) -> list[str]:
         words.append(
             f"{count} {'parameter' if count == 1 else 'parameters'} on {_ranks(found.ranks)}, {found.steps} steps"
         )
+    if found.shards:
+        words.append(f"not compared: {len(found.shards)} parameters of which each rank has a part of its own")
     unkept = found.unkept - found.compared
     if unkept:
         differing = sorted(found.differing & unkept)
@@ -109,12 +111,12 @@ def _buffers(drift: Drift) -> Words:
 
 def _steps(drift: Drift) -> Words:
     passes = {rank: each["ranks"]["passes"] for rank, each in drift.records.items() if "ranks" in each}
-    after = "; ".join(f"rank {rank} after {count} backward passes" for rank, count in sorted(passes.items()))
+    after = "; ".join(f"rank {rank} after backward pass {count}" for rank, count in sorted(passes.items()))
     lacking = [rank for rank in drift.ranks if rank not in passes]
     missing = f"{'; ' if after else ''}{_ranks(lacking)} not at all" if lacking else ""
     return (
         "after the all-reduce: in optimizer.step()",
-        f"a step on some ranks alone: this one comes on {after}{missing}",
+        f"a step on some ranks alone: it comes on {after}{missing}",
         "Call optimizer.step() on every rank: see what decides on it (the rank, a local loss, a GradScaler).",
     )
 

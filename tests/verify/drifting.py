@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -106,7 +108,9 @@ def tensor_parallel() -> None:
         "1": ColwiseParallel(input_layouts=Shard(0)),
         "3": RowwiseParallel(),
     }
-    parallelize_module(net, mesh, PrepareModuleInput(input_layouts=(Replicate(),), desired_input_layouts=(Replicate(),)))
+    parallelize_module(
+        net, mesh, PrepareModuleInput(input_layouts=(Replicate(),), desired_input_layouts=(Replicate(),))
+    )
     parallelize_module(net, mesh, plan)
     optimizer = torch.optim.SGD(net.parameters(), 0.1)
     for k in range(STEPS):
@@ -246,7 +250,9 @@ def run(rank: int, folder: Path) -> None:
     for size, cases in worlds().items():
         if rank >= size:
             continue
-        dist.init_process_group("gloo", store=dist.FileStore(str(folder / f"store{size}"), size), rank=rank, world_size=size)
+        dist.init_process_group(
+            "gloo", store=dist.FileStore(str(folder / f"store{size}"), size), rank=rank, world_size=size
+        )
         for case in cases:
             path = folder / f"{case.__name__}{size}.rank{rank}.opslog"
             try:
@@ -260,6 +266,8 @@ def run(rank: int, folder: Path) -> None:
 
 def main() -> int:
     folder = Path(sys.argv[1])
+    for name in ("fsdp", "tensor.parallel", "device_mesh"):
+        import_module(f"torch.distributed.{name}")  # once for all ranks
     children = []
     for rank in range(4):
         child = os.fork()
@@ -267,8 +275,6 @@ def main() -> int:
             try:
                 run(rank, folder)
             except BaseException:
-                import traceback
-
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)

@@ -21,6 +21,7 @@ from opscan.blame import lines_of
 from opscan.observe.fingerprint import fingerprint
 from opscan.verifying.stream import Record
 from opscan.verifying.watch.patches import Patches
+from opscan.verifying.watch.recording import local_of
 from opscan.verifying.watch.storages import Storages
 
 Copies = tuple[str, tuple[int, ...]]
@@ -39,7 +40,7 @@ def mark_of(tensor: torch.Tensor | None) -> torch.Tensor | None:
     """The fingerprint of a tensor, of a DTensor that of the part that is here; None for one without values."""
     if tensor is None or tensor.is_meta:
         return None
-    return fingerprint(getattr(tensor, "_local_tensor", tensor))
+    return fingerprint(local_of(tensor))
 
 
 class _Passes(NamedTuple):
@@ -124,7 +125,7 @@ class Replicas:
         return record, marks
 
     def _summed_over(self, gradient: torch.Tensor) -> tuple[int, ...]:
-        local = getattr(gradient, "_local_tensor", gradient)
+        local = local_of(gradient)
         return (self._summed.get(local) or ()) if local.layout is torch.strided else ()
 
     # -- who has a copy
