@@ -17,6 +17,9 @@ Stage = Literal["weights", "buffers", "steps", "gradient", "parameter"]
 Parts = tuple[tuple[int, ...], ...]
 """Ranks that agree with one another, together."""
 
+Name = tuple[int, str]
+"""The number of an optimizer, -1 for none, and the name of a parameter."""
+
 _LONGEST = 20_000
 """Records that one rank may have ahead of the others before they are no longer compared."""
 
@@ -49,11 +52,11 @@ class Ranks:
 
     ranks: list[int] = field(default_factory=list)
     drifts: list[Drift] = field(default_factory=list)
-    compared: set[str] = field(default_factory=set)
+    compared: set[Name] = field(default_factory=set)
     steps: int = 0
-    shards: set[str] = field(default_factory=set)
-    unkept: set[str] = field(default_factory=set)
-    differing: set[str] = field(default_factory=set)
+    shards: set[Name] = field(default_factory=set)
+    unkept: set[Name] = field(default_factory=set)
+    differing: set[Name] = field(default_factory=set)
     seeds: dict[int, list[Record]] = field(default_factory=dict)
 
 
@@ -87,7 +90,7 @@ class RankComparison:
         self._copies: dict[tuple[int, int], Record] = {}
         self._ended: dict[int, str] = {}
         self._joining = False
-        self._drifted: set[str] = set()
+        self._drifted: set[Name] = set()
 
     def run(self, streams: Mapping[int, Iterable[Record]]) -> Ranks:
         """Read the records of all ranks, by rank, to their ends."""
@@ -135,9 +138,10 @@ class RankComparison:
 
     def _compare_values(self, stage: Stage, key: str, told: Mapping[int, _Told]) -> None:
         """Each parameter on all ranks that are to have it alike; what has drifted once is not looked at again."""
-        values: dict[tuple[str, str, tuple[int, ...]], dict[int, Any]] = {}
+        values: dict[tuple[Name, str, tuple[int, ...]], dict[int, Any]] = {}
         for rank, each in told.items():
-            for name, why, ranks, value in each.values(key):
+            for text, why, ranks, value in each.values(key):
+                name = (each.record["o"], text)
                 if why == "sharded":
                     self.found.shards.add(name)
                 elif name not in self._drifted:
@@ -149,7 +153,7 @@ class RankComparison:
                 if not why:
                     self.found.differing.add(name)
                     continue
-                groups.setdefault((why, ranks, _parts(by_rank)), []).append(name)
+                groups.setdefault((why, ranks, _parts(by_rank)), []).append(name[1])
         for (why, ranks, parts), names in groups.items():
             self._part(stage, told, why, ranks, parts, names)
 
@@ -161,7 +165,7 @@ class RankComparison:
                 by_rank = {
                     rank: dict(zip(each["names"], each["d"], strict=True)).get(name) for rank, each in these.items()
                 }
-                if name not in self._drifted and len(set(by_rank.values())) > 1:
+                if (-1, name) not in self._drifted and len(set(by_rank.values())) > 1:
                     groups.setdefault((ranks, _parts(by_rank)), []).append(name)
         for (ranks, parts), names in groups.items():
             self._part("buffers", told, "ddp", ranks, parts, names)
@@ -184,13 +188,15 @@ class RankComparison:
             names = [name for name, of in zip(copies["names"], copies["of"], strict=True) if of == kind]
             inside = [tuple(rank for rank in part if rank in ranks) for part in parts]
             inside = [part for part in inside if part]
-            if names and len(inside) > 1 and not self._drifted.intersection(names):
+            known = any((copies["o"], name) in self._drifted for name in names)
+            if names and len(inside) > 1 and not known:
                 self._part("steps", told, why, ranks, tuple(inside), names)
 
     def _part(
         self, stage: Stage, told: Mapping[int, _Told], why: str, ranks: tuple[int, ...], parts: Parts, names: list[str]
     ) -> None:
-        self._drifted.update(names)
+        number = next(iter(told.values())).record.get("o", -1)
+        self._drifted.update((number, name) for name in names)
         records = {rank: told[rank].record for rank in ranks if rank in told}
         step = min((each["k"] for each in records.values()), default=0)
         listed = next((each.copies["names"] for each in told.values() if each.copies), names)

@@ -42,7 +42,7 @@ def replica_words(found: Ranks) -> list[str]:
         words.append(f"not compared: {len(found.shards)} parameters of which each rank has a part of its own")
     unkept = found.unkept - found.compared
     if unkept:
-        differing = sorted(found.differing & unkept)
+        differing = sorted(name for _, name in found.differing & unkept)
         told = f"; {len(differing)} of them differ between ranks: {few(differing)}" if differing else ""
         words.append(f"not compared: {len(unkept)} parameters that nothing seen keeps equal{told}")
     return words

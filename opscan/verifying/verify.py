@@ -55,12 +55,12 @@ def verify(
     with folder_for(keep) as folder:
         search = Search(runner, folder)
         found, failures = search.compare_runs(options, runs)
-        ranks = compared_ranks(search.first)
+        compared = compared_ranks(search.first)
         cause = explain(found)
         if cause is not None and not cause.explained:
             cause = search.look_closer(cause, options, ops == "auto")
         made = verification(name, found, cause, failures, search.headers)
-        return replace(made, drifts=drift_causes(ranks), replicas=tuple(replica_words(ranks)))
+        return replace(made, drifts=drift_causes(compared), replicas=tuple(replica_words(compared)))
 
 
 class Search:

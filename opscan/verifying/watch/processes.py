@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, takewhile
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,8 @@ def process_path(path: str, number: int) -> str:
 
 def processes_of(path: Path) -> list[Path]:
     """The files of the processes that a run started, in the order it started them."""
-    numbered = ((number, Path(process_path(str(path), number))) for number in count())
-    found = []
-    for _, each in numbered:
-        if not each.exists():
-            return found
-        found.append(each)
-    return found
+    numbered = (Path(process_path(str(path), number)) for number in count())
+    return list(takewhile(Path.exists, numbered))
 
 
 def watch_processes(path: str, options: Options, words: tuple[str, ...], patches: Patches) -> None:

@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from opscan.blame import lines_of
-from opscan.observe.fingerprint import fingerprint
 from opscan.verifying.stream import Record
+from opscan.verifying.watch.marks import mark_of, numbers_of
+from opscan.verifying.watch.modules import Modules
 from opscan.verifying.watch.patches import Patches
-from opscan.verifying.watch.recording import local_of
+from opscan.verifying.watch.recording import Recording, local_of
 from opscan.verifying.watch.storages import Storages
 
 Copies = tuple[str, tuple[int, ...]]
@@ -36,13 +38,6 @@ def several_ranks() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
-def mark_of(tensor: torch.Tensor | None) -> torch.Tensor | None:
-    """The fingerprint of a tensor, of a DTensor that of the part that is here; None for one without values."""
-    if tensor is None or tensor.is_meta:
-        return None
-    return fingerprint(local_of(tensor))
-
-
 class _Passes(NamedTuple):
     """Backward passes: all, those in which a reducer was at work, those under no_sync."""
 
@@ -54,7 +49,10 @@ class _Passes(NamedTuple):
 class Replicas:
     """Follows DistributedDataParallel, backward passes and all-reduces of one rank."""
 
-    def __init__(self) -> None:
+    def __init__(self, recording: Recording, modules: Modules) -> None:
+        self._recording = recording
+        self._modules = modules
+        self._told: dict[int, list[Copies]] = {}
         self._wrappers: weakref.WeakKeyDictionary[Any, tuple[bool, frozenset[int]]] = weakref.WeakKeyDictionary()
         self._summed: Storages[tuple[int, ...]] = Storages()
         self._by_hand: dict[int, tuple[int, ...]] = {}
@@ -100,19 +98,44 @@ class Replicas:
         unsynced = any(not each.require_forward_param_sync for each in self._wrappers)
         self._count = _Passes(*map(sum, zip(self._count, (1, self._is_reduced, unsynced), strict=True)))
         if self._is_reduced:
-            self._after_backward = {id(each): mark_of(each.grad) for each in parameters}
+            with self._recording.silenced(), torch.no_grad(), _disable_current_modes():
+                self._after_backward = {id(each): mark_of(each.grad) for each in parameters}
 
-    def fields(self, optimizer: Any, parameters: Sequence[torch.Tensor]) -> tuple[Record, list[torch.Tensor | None]]:
-        """What a step of an optimizer adds to its record, and the marks of gradients right after backward, if any.
+    def tell_copies(self, number: int, parameters: Sequence[torch.Tensor]) -> None:
+        """Record which parameters of an optimizer are to be the same on which ranks, where that is new."""
+        copies = self._copies(parameters)
+        if self._told.get(number) != copies:
+            self._told[number] = copies
+            kinds = list(dict.fromkeys(copies))
+            names = self._names(parameters)
+            of = [kinds.index(each) for each in copies]
+            self._recording.put("copies", o=number, rank=torch.distributed.get_rank(), names=names, kinds=kinds, of=of)
 
-        passes: backward passes so far; since: those since its last step, how many of these had a reducer at work, and
-        how many were under no_sync; by hand: gradients that the program itself summed up; other: those that are laid
-        out otherwise than their parameters; join: whether ranks may end early.
+    def _names(self, parameters: Sequence[torch.Tensor]) -> list[str]:
+        """A name for each, that no other has."""
+        names: dict[str, None] = {}
+        for at, each in enumerate(parameters):
+            name = self._modules.name_of(each) or f"parameter {at}"
+            names[f"{name} (parameter {at})" if name in names else name] = None
+        return list(names)
+
+    def tell(self, number: int, optimizer: Any, parameters: Sequence[torch.Tensor]) -> Record:
+        """Record copies and buffers; the rest, of a step, is for its own record.
+
+        passes: backward passes so far; since: those since the last step, how many of these had a reducer at work, and
+        how many were under no_sync; by_hand: gradients that the program itself summed up; other: those that are laid
+        out otherwise than their parameters; join: whether ranks may end early; set: the optimizer's settings; after:
+        the marks of gradients as a reducer left them.
         """
+        self.tell_copies(number, parameters)
+        for at, (ranks, names, buffers) in enumerate(self._buffers()):
+            marks = numbers_of([mark_of(each) for each in buffers])
+            self._recording.put("buffers", n=at, ranks=ranks, names=names, d=marks)
         gradients = [each.grad for each in parameters]
-        last = self._counted.get(id(optimizer), _Passes(0, 0, 0))
-        self._counted[id(optimizer)] = self._count
-        record = {
+        last = self._counted.get(number, _Passes(0, 0, 0))
+        self._counted[number] = self._count
+        left = [self._after_backward.get(id(each)) for each in parameters] if self._after_backward else []
+        return {
             "passes": self._count.all,
             "since": [now - before for now, before in zip(self._count, last, strict=True)],
             "by_hand": [at for at, each in enumerate(gradients) if each is not None and self._summed_over(each)],
@@ -120,9 +143,8 @@ class Replicas:
             "join": any(each._join_config.enable for each in self._wrappers),
             "set": _settings(optimizer),
             "at": lines_of(sys._getframe(1))[0],
+            **({"after": numbers_of(left)} if left else {}),
         }
-        marks = [self._after_backward.get(id(each)) for each in parameters] if self._after_backward else []
-        return record, marks
 
     def _summed_over(self, gradient: torch.Tensor) -> tuple[int, ...]:
         local = local_of(gradient)
@@ -130,7 +152,7 @@ class Replicas:
 
     # -- who has a copy
 
-    def copies(self, parameters: Sequence[torch.Tensor]) -> list[Copies]:
+    def _copies(self, parameters: Sequence[torch.Tensor]) -> list[Copies]:
         """For each parameter why it is to be the same on other ranks, and on which; see Note [What is to be equal]."""
         wrapped = {key: found for wrapper in self._wrappers for key, found in self._in_wrapper(wrapper)}
         return [self._copies_of(each, wrapped) for each in parameters]
@@ -162,7 +184,7 @@ class Replicas:
             else:
                 yield key, ("ddp, frozen" if key in there else "ddp, late", ranks)
 
-    def buffers(self) -> Iterator[tuple[tuple[int, ...], list[str], list[torch.Tensor]]]:
+    def _buffers(self) -> Iterator[tuple[tuple[int, ...], list[str], list[torch.Tensor]]]:
         """Of each wrapper that does not broadcast them: the ranks, and the names and buffers that a checkpoint has."""
         for wrapper in list(self._wrappers):
             if getattr(wrapper, "forward_sync_buffers", getattr(wrapper, "broadcast_buffers", True)):

@@ -13,12 +13,12 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from opscan.blame import lines_of
 from opscan.observe.fingerprint import fingerprint
-from opscan.verifying.stream import Record
 from opscan.verifying.watch.digests import samples_of
+from opscan.verifying.watch.marks import mark_of, numbers_of
 from opscan.verifying.watch.modules import Modules
 from opscan.verifying.watch.patches import Patches
 from opscan.verifying.watch.recording import Recording, hashed, mixed
-from opscan.verifying.watch.replicas import Replicas, mark_of, several_ranks
+from opscan.verifying.watch.replicas import Replicas, several_ranks
 from opscan.verifying.watch.torch_ops import Watch
 
 
@@ -32,8 +32,7 @@ class Steps:
         self._numbers: dict[int, int] = {}
         self._kept: list[Any] = []
         self._begun: set[int] = set()
-        self._replicas = Replicas()
-        self._told: dict[int, Any] = {}
+        self._replicas = Replicas(recording, modules)
         watch.summed = self._replicas.summed
 
     def install(self, patches: Patches) -> None:
@@ -83,7 +82,7 @@ class Steps:
         with self._recording.silenced(), torch.no_grad(), _disable_current_modes():
             self._modules.name_parameters()
             record = {
-                "p": _numbers([mark_of(each) for each in parameters]),
+                "p": numbers_of([mark_of(each) for each in parameters]),
                 "x": samples_of(parameters),
                 "names": [self._modules.name_of(each) or f"parameter {at}" for at, each in enumerate(parameters)],
                 "shapes": [list(each.shape) for each in parameters],
@@ -93,29 +92,9 @@ class Steps:
                 "r": generators() if first else {},
             }
             if first and several_ranks():
-                self._tell_copies(optimizer, parameters, record["names"])
+                self._replicas.tell_copies(self._number(optimizer), parameters)
         place = [] if first else list(lines_of(sys._getframe(2)))
         self._recording.put("weights", o=self._number(optimizer), first=first, at=place, **record)
-
-    def _tell_copies(self, optimizer: Any, parameters: Sequence[torch.Tensor], names: Sequence[str]) -> None:
-        """Which parameters are to be the same on which ranks, where that is new."""
-        number, copies = self._number(optimizer), self._replicas.copies(parameters)
-        if self._told.get(number) != copies:
-            self._told[number] = copies
-            kinds = list(dict.fromkeys(copies))
-            of = [kinds.index(each) for each in copies]
-            rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
-            self._recording.put("copies", o=number, rank=rank, size=size, names=list(names), kinds=kinds, of=of)
-
-    def _ranks(self, optimizer: Any, parameters: Sequence[torch.Tensor]) -> Record:
-        """What a step is told with where there are several ranks."""
-        names = [self._modules.name_of(each) or f"parameter {at}" for at, each in enumerate(parameters)]
-        self._tell_copies(optimizer, parameters, names)
-        for at, (ranks, buffers, values) in enumerate(self._replicas.buffers()):
-            read = _numbers([mark_of(each) for each in values])
-            self._recording.put("buffers", n=at, ranks=ranks, names=buffers, d=read)
-        record, marks = self._replicas.fields(optimizer, parameters)
-        return {"ranks": record | ({"after": _numbers(marks)} if marks else {})}
 
     def _unwritten(self, parameters: Sequence[torch.Tensor]) -> dict[str, str]:
         """Where memory was allocated that no op wrote to since, by the position of the parameter that has it."""
@@ -131,25 +110,17 @@ class Steps:
             with recording.silenced(), torch.no_grad(), _disable_current_modes():
                 marks = [mark_of(each) for each in parameters]
                 marks += [mark_of(each) for each in gradients]
-                read = _numbers(marks)
+                read = numbers_of(marks)
                 record |= {"p": read[: len(parameters)], "g": read[len(parameters) :]}
                 record |= {"x": samples_of(parameters), "y": samples_of(gradients)}
                 record |= {"s": _state(optimizer), "r": generators()}
-                record |= self._ranks(optimizer, parameters) if several_ranks() else {}
+                if several_ranks():
+                    record["ranks"] = self._replicas.tell(number, optimizer, parameters)
         recording.stepped_by("optimizer", record)
 
 
 def _parameters(optimizer: Any) -> list[torch.Tensor]:
     return [each for group in optimizer.param_groups for each in group["params"]]
-
-
-def _numbers(marks: Sequence[torch.Tensor | None]) -> list[int]:
-    here = [each for each in marks if each is not None]
-    devices = {each.device for each in here}
-    if len(devices) == 1:
-        read = iter(torch.stack(here).tolist())
-        return [0 if each is None else next(read) for each in marks]
-    return [0 if each is None else int(each) for each in marks]
 
 
 def _state(optimizer: Any) -> int:
@@ -161,7 +132,7 @@ def _state(optimizer: Any) -> int:
                 marks.append(mark_of(value))
             elif isinstance(value, int | float):
                 total = mixed(total, hashed(f"{name} {float(value)}".encode()))
-    for number in _numbers(marks):
+    for number in numbers_of(marks):
         total = mixed(total, number)
     return total
 
