@@ -22,12 +22,12 @@ from opscan.report.formats import DOCUMENTS, render
 from opscan.report.github import render_github
 from opscan.report.junit import render_junit
 from opscan.report.markdown import render_markdown
-from opscan.report.outcome import Outcome
+from opscan.report.outcome import Outcome, Unseen
 from opscan.report.rows import render_csv
 from opscan.report.sarif import render_sarif
 from tests.conftest import CNN_SOURCE, CONV_LINES
 from tests.conftest import Outcome as Ran
-from tests.report.sample import CUMSUM, FULL, OUTCOME, ROOT, SOURCE
+from tests.report.sample import CLEAN, CUMSUM, FULL, OUTCOME, ROOT, SOURCE
 from tests.report.schemas import validate
 
 Run = Callable[..., Ran]
@@ -177,6 +177,16 @@ def test_every_document_names_the_ranks_that_have_a_finding(format: str) -> None
     assert "alone" not in write(of_ranks())
     if format not in ("github", "sarif"):  # annotations beside lines, and a number beside each result
         assert "4 ranks, all ran" in write(of_ranks())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [(Outcome((CLEAN,)), 0), (of_ranks(), 1), (replace(of_ranks(), unseen=(Unseen("a:B", "gone"),)), 2)],
+    ids=["clean", "findings", "could not look"],
+)
+def test_a_document_has_the_exit_status_of_its_command(outcome: Outcome, status: int) -> None:
+    assert outcome.status == status
+    assert json.loads(render(outcome, "json"))["exit_status"] == status
 
 
 def test_ranks_are_data_in_sarif_and_csv() -> None:
