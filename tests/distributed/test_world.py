@@ -81,7 +81,7 @@ def test_an_object_that_another_rank_is_to_send_is_said_with_what_to_do() -> Non
         dist.init_process_group("gloo")
         dist.recv_object_list([None], 1)
 
-    with pytest.raises(EnvironmentSpecError, match="recv_object_list.*\n.*input_args=") as told:
+    with pytest.raises(EnvironmentSpecError, match=r"recv_object_list.*\n.*input_args=") as told:
         traced(step, 2)
     assert "test_world.py" in told.value.where
 
