@@ -22,7 +22,7 @@ from opscan.cli.results import (
     text_of,
     write_baseline,
 )
-from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, REPLAY_WORDS, VERDICT_WORDS, complain
+from opscan.cli.words import CLEAN, COULD_NOT_LOOK, REPLAY_WORDS, VERDICT_WORDS, complain
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
@@ -113,17 +113,21 @@ def _check(arguments: argparse.Namespace) -> int:
         complain("no target is named: opscan check mymodel:Net")
         return COULD_NOT_LOOK
     check_outputs(arguments)
-    from opscan.distributed.launched import is_launched, joined
+    from opscan.distributed.launch import is_launched, launch
 
     if arguments.world_size is None and is_launched():
+        from opscan.distributed.launched import joined
         from opscan.together.outcomes import check_together
 
         arguments.device = _device_here(arguments.device)
         with joined(arguments.rank_timeout) as ranks:
-            return check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
+            status = check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
+        if status and not ranks.rank and arguments.processes == 1:
+            complain(
+                f"exit status {status}; torchrun ends with 1 for any but 0, --processes {ranks.size} with this one"
+            )
+        return status
     if arguments.processes > 1:
-        from opscan.distributed.launch import launch
-
         return launch(arguments.processes, arguments.words)
     return _told(arguments, _outcomes(arguments))
 
@@ -154,7 +158,7 @@ def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError
         _write(arguments.output, text, reports)
     elif text:
         show(text, arguments.format == "table")
-    return COULD_NOT_LOOK if unseen else FINDINGS if outcome.fails else CLEAN
+    return outcome.status
 
 
 def _accepted(

@@ -83,7 +83,10 @@ def alive_in_session(session: int) -> list[int]:
 def test_an_alert_on_one_of_four_ranks_is_reported_once_with_its_rank(folder: Path) -> None:
     process = started(folder, "-m", "torch.distributed.run", "--nproc-per-node", "4", *_WORDS)
     out, error = process.communicate(timeout=300)
-    (report,) = json.loads(out)["reports"]
+    document = json.loads(out)
+    (report,) = document["reports"]
+    assert (process.returncode, document["exit_status"]) == (1, 1)
+    assert "exit status 1; torchrun ends with 1 for any but 0" in error
     findings = {each["op"]: each for each in report["findings"]}
     assert (findings["aten.put_.default"]["ranks"], findings["aten.put_.default"]["observed"]) == ([2], "raises"), error
     assert all(each["ranks"] is None for op, each in findings.items() if op != "aten.put_.default")
