@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.options import add_call, add_environment, add_show, scan_one, verdict_words
+from opscan.cli.looking import add_isolation, look_at_all
+from opscan.cli.options import add_call, add_environment, add_show, verdict_words
 from opscan.cli.results import (
     acceptance,
     add_baseline,
@@ -86,6 +87,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--rank-timeout", type=float, default=120.0, metavar="SECONDS",
         help="with several ranks: how long all ranks may stand still before they are ended (default: 120)",
     )  # fmt: skip
+    add_isolation(parser)
     output = parser.add_argument_group("what to show")
     add_format(output)
     parser.set_defaults(format=None)
@@ -110,19 +112,22 @@ def _check(arguments: argparse.Namespace) -> int:
     if not arguments.targets:
         complain("no target is named: opscan check mymodel:Net")
         return COULD_NOT_LOOK
-    from opscan.distributed.launched import is_launched, joined
+    from opscan.distributed.ranks import is_launched
 
+    arguments.format = arguments.format or _format_of(arguments.output)
+    look = partial(look_at_all, arguments.targets, arguments)
     if arguments.world_size is None and is_launched():
+        from opscan.distributed.launched import joined
         from opscan.together.outcomes import check_together
 
-        arguments.device = _device_here(arguments.device)
+        arguments.device, arguments.in_process = _device_here(arguments.device), True
         with joined(arguments.rank_timeout) as ranks:
-            return check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
+            return check_together(ranks, look, partial(_told, arguments))
     if arguments.processes > 1:
         from opscan.distributed.launch import launch
 
         return launch(arguments.processes, arguments.words)
-    return _told(arguments, _outcomes(arguments))
+    return _told(arguments, look())
 
 
 def _device_here(device: str) -> str:
@@ -144,7 +149,6 @@ def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError
         return CLEAN if written else COULD_NOT_LOOK
     stale = stale_waivers_of(config.waivers, reports, not unseen)
     outcome = Outcome(tuple(reports), unseen, stale, arguments.show, arguments.fail_on, bool(arguments.baseline))
-    arguments.format = arguments.format or _format_of(arguments.output)
     text = _rendered(outcome, arguments)
     if arguments.output is not None:
         _write(arguments.output, text, reports)
@@ -168,25 +172,6 @@ def _accepted(
         else:
             reports.append(accept(outcome, config.waivers))
     return reports, tuple(unseen)
-
-
-def _outcomes(arguments: argparse.Namespace) -> list[Report | OpscanError]:
-    """The report on each target, or why there is none."""
-    from opscan.config import find_config
-    from opscan.environment import make_environment
-    from opscan.observe.plan import plan_run
-
-    environment = make_environment(arguments.device, arguments.torch, arguments.strict, arguments.amp)
-    config = find_config(Path.cwd())
-    rules = config.ruleset(*arguments.rules)
-    plan = plan_run(environment, arguments.run, arguments.replay, arguments.replay_ops)
-    outcomes: list[Report | OpscanError] = []
-    for target in arguments.targets:
-        try:
-            outcomes.append(scan_one(target, environment, rules, config, arguments, plan))
-        except OpscanError as error:
-            outcomes.append(error)
-    return outcomes
 
 
 def _format_of(output: Path | None) -> str:

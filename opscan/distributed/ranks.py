@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
+
+_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,11 @@ class World:
     size: int
     real: bool
     messages: tuple[Message, ...] = ()
+
+
+def is_launched() -> bool:
+    """Whether torchrun started this process, as one of several."""
+    return all(name in os.environ for name in _VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
 
 
 def world_words(world: World) -> str:

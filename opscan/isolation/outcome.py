@@ -10,6 +10,10 @@ from typing import Any
 from opscan.errors import OpscanError
 
 
+FOREVER_S = 3e8
+"""Ten years: a limit of time for what has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a call is held to: seconds of wall-clock time, and bytes of memory (None: as much as there is)."""
@@ -22,13 +26,15 @@ class Limits:
 class Outcome:
     """A value, or the OpscanError it raised, or in `ended` why it came to neither: `killed by signal SIGSEGV`.
 
-    `seconds` is wall-clock time from the fork on. `peak_bytes` is the most memory the process had resident, modules
+    `line` is `file:line` of the user's where the process stood when its time was up or it crashed, "" if that is not
+    known. `seconds` is wall-clock time from the fork on. `peak_bytes` is the most memory the process had resident, modules
     that were imported before it was forked included; None where the system does not count it.
     """
 
     value: Any = None
     error: OpscanError | None = None
     ended: str = ""
+    line: str = ""
     seconds: float = 0.0
     peak_bytes: int | None = None
 
