@@ -81,12 +81,13 @@ def nearest_line(frames: Iterable[tuple[str, int]]) -> str:
 
 def one_line(error: BaseException, limit: int = 200) -> str:
     """`ValueError: message`, the first line only, cut to about `limit` characters."""
-    lines = _said(error).strip().splitlines()
+    lines = said_by(error).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _said(error: BaseException) -> str:
+def said_by(error: BaseException) -> str:
+    """The message of an error; in words, where asking for it is one more."""
     try:
         return str(error)
     except Exception as second:

@@ -164,7 +164,7 @@ def _ended(target: str, outcome: Outcome, limits: Limits) -> OpscanError:
     elif outcome.ended.startswith("out of memory"):
         hint = "Give it more with --memory SIZE (0: any)."
     elif outcome.ended.startswith("ended its process"):
-        hint = "Something that it imports or calls ends Python, as os._exit does. It ran alone: other targets are not hit."
+        hint = "Something that it imports or calls ends Python, as os._exit does, or closes files that are not its own."
     else:
         hint = "To see more of it: python -X faulthandler -m opscan check --in-process ..."
     return TargetError(f"{outcome.ended}{where}", target, hint)

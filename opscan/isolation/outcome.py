@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from opscan.blame import said_by
 from opscan.errors import OpscanError
 
 
@@ -51,7 +52,7 @@ _OUT_OF_MEMORY = (
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error, or one that it came from, says that an allocation failed."""
     return any(
-        isinstance(each, MemoryError) or any(words in str(each).lower() for words in _OUT_OF_MEMORY)
+        isinstance(each, MemoryError) or any(words in said_by(each).lower() for words in _OUT_OF_MEMORY)
         for each in _chain(error)
     )
 

@@ -101,16 +101,18 @@ def _answer(call: Call, reader: Reader, answers: int) -> tuple[Answer, bytes | N
 
 def _wait(child: int, word: Reader, requests: Reader, deadline: float) -> _End:
     """Until the child has had its word, has ended, or its time is up."""
+    pipes = [word.pipe, requests.pipe]
     while time.monotonic() < deadline:
-        ready = select.select([word.pipe, requests.pipe], [], [], _GLANCE_S)[0]
+        ready = select.select(pipes, [], [], _GLANCE_S)[0]
         if requests.pipe in ready:
             requests.read_some()  # nobody asks before the answer is there: this is the end
         if word.pipe in ready:
             try:
                 word.read_some()
                 message = word.message()
-            except ClosedError:
-                return _End()
+            except ClosedError:  # it ends, and soon tells how; or has closed all files, and goes on
+                pipes.remove(word.pipe)
+                continue
             except TooLongError:
                 return _End(too_long=True)
             if message is not None:

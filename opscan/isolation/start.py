@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
+from opscan.isolation.limits import adopt_orphans, children, end_children
 from opscan.isolation.server import serve
 
 _QUIET = {
@@ -65,9 +66,11 @@ def forked(ends: Ends) -> Process:
     """A server that is a copy of this process, which takes no time: what is imported here is imported there."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    adopt_orphans()
+    others = children()
     pid = os.fork()
     if pid:
-        return _Forked(pid)
+        return _Forked(pid, others)
     try:
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -88,10 +91,10 @@ def _speak_through(mouth: int | None) -> None:
 
 
 class _Forked:
-    """A forked process."""
+    """A forked process. Should it be killed, what it watched over falls to this one, and is ended here."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
+    def __init__(self, pid: int, others: frozenset[int]) -> None:
+        self._pid, self._others = pid, others
 
     def wait(self, timeout: float | None = None) -> int:
         """Its status. Raises subprocess.TimeoutExpired."""
@@ -99,6 +102,7 @@ class _Forked:
         while True:
             pid, status = os.waitpid(self._pid, 0 if timeout is None else os.WNOHANG)
             if pid:
+                end_children(but=self._others)
                 return os.waitstatus_to_exitcode(status)
             if time.monotonic() > until:
                 raise subprocess.TimeoutExpired("opscan", timeout or 0.0)
