@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,12 +150,37 @@ def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError
         return CLEAN if written else COULD_NOT_LOOK
     stale = stale_waivers_of(config.waivers, reports, not unseen)
     outcome = Outcome(tuple(reports), unseen, stale, arguments.show, arguments.fail_on, bool(arguments.baseline))
-    text = _rendered(outcome, arguments)
+    outcome, text = _shown(outcome, arguments)
     if arguments.output is not None:
-        _write(arguments.output, text, reports)
+        _write(arguments.output, text, outcome.reports)
     elif text:
         print(text)
-    return COULD_NOT_LOOK if unseen else FINDINGS if outcome.fails else CLEAN
+    return COULD_NOT_LOOK if outcome.unseen else FINDINGS if outcome.fails else CLEAN
+
+
+def _shown(outcome: Outcome, arguments: argparse.Namespace) -> tuple[Outcome, str]:
+    """The outcome as text; a report that cannot be shown, as its target made it up, costs no other."""
+    from opscan.report.outcome import Unseen
+
+    try:
+        return outcome, _rendered(outcome, arguments)
+    except Exception:
+        broken = [each for each in outcome.reports if not _can_be_shown(replace(outcome, reports=(each,)), arguments)]
+        if not broken or arguments.in_process:
+            raise
+    reports = tuple(each for each in outcome.reports if not any(each is other for other in broken))
+    unseen = tuple(Unseen(each.target, "handed in a report that contradicts itself") for each in broken)
+    for each in unseen:
+        complain(f"{each.target}: {each.why}\n  It changes opscan or Python: look at it with --in-process.")
+    return _shown(replace(outcome, reports=reports, unseen=(*outcome.unseen, *unseen)), arguments)
+
+
+def _can_be_shown(outcome: Outcome, arguments: argparse.Namespace) -> bool:
+    try:
+        _rendered(outcome, arguments)
+    except Exception:
+        return False
+    return True
 
 
 def _accepted(

@@ -72,9 +72,7 @@ def names_in(file: str, arguments: argparse.Namespace) -> list[str]:
         return list(looking.done(file, models_there, (file,), tuple[str, ...]))
 
 
-def _looked_at(
-    target: str, arguments: argparse.Namespace, looking: _Looking, rules: Ruleset
-) -> Report | OpscanError:
+def _looked_at(target: str, arguments: argparse.Namespace, looking: _Looking, rules: Ruleset) -> Report | OpscanError:
     from opscan.environment import make_environment
     from opscan.report.carried import unpacked
     from opscan.report.report import Report
@@ -101,9 +99,12 @@ class _Looking:
     def __enter__(self) -> _Looking:
         if not self._is_here:
             from opscan.isolation.client import start_server, stop_server
+            from opscan.isolation.codec import prepare
+            from opscan.report.report import Report
 
             self._open.enter_context(ended_as_by_ctrl_c())
             self._open.callback(stop_server)
+            prepare(Report)  # here it is needed too, and a fork has it
             start_server(self._preload, is_heard=True)  # now: a sign of life is a thread, and no process forks with two
         return self
 

@@ -66,7 +66,11 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run")
     how.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for each target (default: 60)")
     how.add_argument(
-        "--memory", type=size_bytes, default="4GiB", metavar="SIZE", help="memory for each target (default: 4GiB; 0: any)"
+        "--memory",
+        type=size_bytes,
+        default="4GiB",
+        metavar="SIZE",
+        help="memory for each target (default: 4GiB; 0: any)",
     )
     how.add_argument("--jobs", type=int, metavar="N", help="how many at once (default: one per core)")
     how.add_argument(

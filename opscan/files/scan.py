@@ -62,8 +62,8 @@ class _Scanner:
                 return Checked(target, "missed", str(error)), False
             return Checked(target, "skipped", reason_of(error)), False
         report = waive(report, self._config.waivers, date.today())
-        outcome = "findings" if report.fails() else "clean"
-        return Checked(target, outcome, report=packed(report, self._question.drawn)), True
+        packet = packed(report, self._question.drawn)
+        return Checked(target, "findings" if report.fails() else "clean", report=packet), True
 
     def _scanned(self, target: str) -> Report:
         environment = self._question.environment

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import Literal
 
-from opscan.isolation.codec import to_data
+from opscan.isolation.codec import prepare, to_data
 from opscan.isolation.lastline import write_last_line
 from opscan.isolation.limits import confine
 from opscan.isolation.outcome import Limits, is_out_of_memory
@@ -43,6 +43,7 @@ def _word(payload: bytes) -> bytes:
     """What came of a call, as data: what it returned, or what it raised."""
     try:
         function, arguments, kind = pickle.loads(payload)
+        prepare(kind)
         return b"value\n" + to_data(function(*arguments), kind)
     except MemoryError:
         return b"no memory\n"

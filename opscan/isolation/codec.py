@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, partial
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -26,10 +27,19 @@ class DataError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How values of one type become what JSON holds (`plain`), and come of it again (`value`)."""
+    """How values of one type become what JSON holds (`plain`), and come of it again (`value`); of which `parts`."""
 
     plain: Callable[[Any], Any]
     value: Callable[[Any], Any]
+    parts: Callable[[], Sequence[Codec]] = tuple
+
+
+def prepare(kind: Any) -> None:
+    """Make the codec of a type now, before code runs that may take away what it is made with."""
+    todo = [codec_of(kind)]
+    while todo:
+        with suppress(NameError, TypeError):  # of a type that is never sent, though a field has it
+            todo += todo.pop().parts()
 
 
 def to_data(value: Any, kind: Any) -> bytes:
@@ -72,7 +82,7 @@ def codec_of(kind: Any) -> Codec:
     raise TypeError(f"no codec for {kind!r}")
 
 
-def _types(kind: type, names: Any) -> list[Any]:
+def _types(kind: Any, names: Any) -> list[Any]:
     hints = get_type_hints(kind)
     return [hints[name] for name in names]
 
@@ -95,7 +105,7 @@ def _record(kind: Any, kinds: Callable[[], Any], parts: Callable[[Any], list[Any
         found = [codec.value(each) for codec, each in zip(inner(), data, strict=True)]
         return tuple(found) if kind is tuple else kind(*found)
 
-    return Codec(plain, value)
+    return Codec(plain, value, inner)
 
 
 def _sequence(kind: Any, inner: Codec) -> Codec:
@@ -112,7 +122,7 @@ def _sequence(kind: Any, inner: Codec) -> Codec:
             raise DataError(f"no {kind.__name__}")
         return made([inner.value(each) for each in data])
 
-    return Codec(plain, value)
+    return Codec(plain, value, lambda: (inner,))
 
 
 def _mapping(key: Codec, inner: Codec) -> Codec:
@@ -124,11 +134,12 @@ def _mapping(key: Codec, inner: Codec) -> Codec:
             raise DataError("no mapping")
         return {key.value(name): inner.value(each) for name, each in data}
 
-    return Codec(plain, value)
+    return Codec(plain, value, lambda: (key, inner))
 
 
 def _union(members: list[Codec]) -> Codec:
-    return Codec(partial(_first, [each.plain for each in members]), partial(_first, [each.value for each in members]))
+    plain, value = [each.plain for each in members], [each.value for each in members]
+    return Codec(partial(_first, plain), partial(_first, value), lambda: members)
 
 
 def _first(ways: list[Callable[[Any], Any]], value: Any) -> Any:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
-# Source: Documentation/admin-guide/cgroup-v2.rst (memory.max) and cgroup-v1/memory.rst (memory.limit_in_bytes) of Linux.
+# Source: Linux, Documentation/admin-guide: cgroup-v2.rst (memory.max), cgroup-v1/memory.rst (memory.limit_in_bytes).
 
 
 def memory_here() -> int | None:

@@ -10,7 +10,6 @@ from typing import Any
 from opscan.blame import said_by
 from opscan.errors import OpscanError
 
-
 FOREVER_S = 3e8
 """Ten years: a limit of time for what has none."""
 
@@ -28,8 +27,8 @@ class Outcome:
     """A value, or the OpscanError it raised, or in `ended` why it came to neither: `killed by signal SIGSEGV`.
 
     `line` is `file:line` of the user's where the process stood when its time was up or it crashed, "" if that is not
-    known. `seconds` is wall-clock time from the fork on. `peak_bytes` is the most memory the process had resident, modules
-    that were imported before it was forked included; None where the system does not count it.
+    known. `seconds` is wall-clock time from the fork on. `peak_bytes` is the most memory the process had resident,
+    modules that were imported before it was forked included; None where the system does not count it.
     """
 
     value: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -85,9 +86,15 @@ def forked(ends: Ends) -> Process:
 def _speak_through(mouth: int | None) -> None:
     """Whatever this process prints goes into the mouth, and nothing comes from the terminal."""
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for own, meant in ((0, nowhere), (1, nowhere if mouth is None else mouth), (2, nowhere if mouth is None else mouth)):
+    for own, meant in (
+        (0, nowhere),
+        (1, nowhere if mouth is None else mouth),
+        (2, nowhere if mouth is None else mouth),
+    ):
         os.dup2(meant, own)
-    sys.stdout = sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+    sys.stdout = sys.stderr = io.TextIOWrapper(
+        io.FileIO(2, "w", closefd=False), "utf-8", "backslashreplace", None, True
+    )
 
 
 class _Forked:

@@ -11,7 +11,9 @@ from opscan.isolation.terminal import wanted_at
 
 _LONGEST = 20_000
 _KINDS = {each.__name__: each for each in vars(errors).values() if isinstance(each, type)}
-_OURS = "Please report it, with what `OPSCAN_DEBUG=1 opscan check --in-process` prints, unless the target changes Python."
+_OURS = (
+    "Please report it, with what `OPSCAN_DEBUG=1 opscan check --in-process` prints, unless the target changes Python."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def tell(error: BaseException) -> Told:
         return Told(kind, error.what, error.where, hint, error.call if isinstance(error, TraceError) else "")
     line = user_line(error)
     if line:
-        return Told("TargetError", f"{one_line(error)} at {line}", "", _terminal(asked) if asked else "")
+        return Told("OpscanError", f"{one_line(error)} at {line}", "", _terminal(asked) if asked else "")
     return Told("OpscanError", f"internal error: {one_line(error)}", "", _OURS)
 
 
