@@ -148,7 +148,6 @@ HOSTILE_DOCUMENTS = {
     "Python": ERASES.encode(),
     "no text": b"\xff\xfe\x00",
     "nested beyond measure": b"[" * 200_000,
-    "a number of more digits than Python reads": b'{"schema": ' + b"9" * 5000 + b', "reports": []}',
     "not a number": b'{"schema": NaN, "reports": []}',
     "reports that are none": b'{"schema": 1, "reports": [null, 1, {"target": {}}]}',
     "nothing": b"",
