@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.looking import add_isolation, look_at_all
+from opscan.cli.looking import Looking, add_isolation
 from opscan.cli.options import add_call, add_environment, add_show, verdict_words
 from opscan.cli.results import (
     acceptance,
@@ -116,7 +116,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from opscan.distributed.ranks import is_launched
 
     arguments.format = arguments.format or _format_of(arguments.output)
-    look = partial(look_at_all, arguments.targets, arguments)
+    look = partial(_outcomes, arguments)
     if arguments.world_size is None and is_launched():
         from opscan.distributed.launched import joined
         from opscan.together.outcomes import check_together
@@ -136,6 +136,12 @@ def _device_here(device: str) -> str:
     import torch
 
     return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _outcomes(arguments: argparse.Namespace) -> list[Report | OpscanError]:
+    """The report on each target, or why there is none."""
+    with Looking(arguments, many=len(arguments.targets) > 1) as looking:
+        return [looking.at(target) for target in arguments.targets]
 
 
 def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError]) -> int:

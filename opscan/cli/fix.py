@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.looking import add_isolation, look_at_all, names_in
+from opscan.cli.looking import Looking, add_isolation
 from opscan.cli.options import add_call, add_environment
 from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, complain
 from opscan.errors import OpscanError, TargetError
@@ -82,14 +82,13 @@ def _reports(arguments: argparse.Namespace) -> tuple[list[Report], bool]:
     from opscan.config import find_config
 
     config = find_config(Path.cwd())
-    targets: list[str] = []
-    errors: list[OpscanError] = []
-    for word in arguments.targets:
-        try:
-            targets += _targets(word, config, arguments)
-        except OpscanError as error:
-            errors.append(error)
-    outcomes = [*errors, *(look_at_all(targets, arguments) if targets else ())]
+    outcomes: list[Report | OpscanError] = []
+    with Looking(arguments, many=len(arguments.targets) > 1 or arguments.targets[0].endswith(".py")) as looking:
+        for word in arguments.targets:
+            try:
+                outcomes += [looking.at(target) for target in _targets(word, config, looking)]
+            except OpscanError as error:
+                outcomes.append(error)
     reports = [each for each in outcomes if not isinstance(each, OpscanError)]
     for each in outcomes:
         if isinstance(each, OpscanError):
@@ -97,15 +96,12 @@ def _reports(arguments: argparse.Namespace) -> tuple[list[Report], bool]:
     return reports, len(reports) < len(outcomes)
 
 
-def _targets(word: str, config: Config, arguments: argparse.Namespace) -> list[str]:
+def _targets(word: str, config: Config, looking: Looking) -> list[str]:
     """A target; of a .py file what [tool.opscan.targets] names for it, or else every model it defines."""
     if not word.endswith(".py"):
         return [word]
     rule = next((each for each in config.targets if each.fits(Path(word).resolve())), None)
-    if rule is not None:
-        names = list(rule.targets_for(word))
-    else:
-        names = [f"{word}:{name}" for name in names_in(word, arguments)]
+    names = [f"{word}:{name}" for name in looking.names_in(word)] if rule is None else list(rule.targets_for(word))
     if not names:
         raise TargetError("defines no model", word, f"Name one, as {word}:Name.")
     return names

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,6 @@ from opscan.progress import progress
 if TYPE_CHECKING:
     from opscan.isolation.outcome import Limits, Outcome
     from opscan.report.report import Report
-    from opscan.rules.load import Ruleset
 
 _TIMEOUT_S = 1800.0
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE)
@@ -31,12 +30,11 @@ def add_isolation(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how the target is run: its code, in a process of its own")
     how.add_argument(
         "--timeout", type=float, metavar="SECONDS",
-        help=f"for each target (default: {_TIMEOUT_S:.0f}, and any where ops are run for real, as with --replay;"
-        " 0: any)",
+        help=f"for each target (default: {_TIMEOUT_S:.0f}, none where ops are run for real, as with --replay; 0: none)",
     )  # fmt: skip
     how.add_argument(
         "--memory", type=size_bytes, metavar="SIZE",
-        help="for each target, as 8GiB (default: what the machine or the container has; 0: any)",
+        help="for each target, as 8GiB (default: what the machine or the container has; 0: no limit)",
     )  # fmt: skip
     how.add_argument(
         "--in-process", action="store_true",
@@ -52,52 +50,27 @@ def size_bytes(text: str) -> int:
     return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or "B")[0].upper().replace("B", " ")))
 
 
-def look_at_all(targets: Sequence[str], arguments: argparse.Namespace) -> list[Report | OpscanError]:
-    """The report on each target, or why there is none. Raises OpscanError for options that fit none of them."""
-    from opscan.config import find_config
-    from opscan.environment import make_environment
+class Looking:
+    """Looks at targets, where and with the limits that the options say.
 
-    make_environment(arguments.device, arguments.torch, arguments.strict, arguments.amp)
-    rules = find_config(Path.cwd()).ruleset(*arguments.rules)  # read here, they are there in every fork
-    is_asked = arguments.run or arguments.replay > 1
-    with _Looking(arguments, ("opscan.scan",) if is_asked or len(targets) > 1 else ()) as looking:
-        if is_asked:
-            looking.done("--run", check_plan, (arguments,), type(None))
-        return [_looked_at(target, arguments, looking, rules) for target in targets]
+    With `many` what a scan takes is imported once, in the process that all targets' processes are forked from. Raises
+    OpscanError for options that fit no target.
+    """
 
+    def __init__(self, arguments: argparse.Namespace, many: bool) -> None:
+        from opscan.config import find_config
+        from opscan.environment import make_environment
 
-def names_in(file: str, arguments: argparse.Namespace) -> list[str]:
-    """The models that a file defines. Raises OpscanError where it cannot be imported."""
-    with _Looking(arguments) as looking:
-        return list(looking.done(file, models_there, (file,), tuple[str, ...]))
+        self._arguments = arguments
+        self._environment = make_environment(arguments.device, arguments.torch, arguments.strict, arguments.amp)
+        self._rules = find_config(Path.cwd()).ruleset(*arguments.rules)  # read here, they are there in every fork
+        self._is_asked = arguments.run or arguments.replay > 1
+        self._preload = ("opscan.scan",) if many or self._is_asked else ()
+        self._is_away = not arguments.in_process and _forks()
+        self._open = ExitStack()
 
-
-def _looked_at(target: str, arguments: argparse.Namespace, looking: _Looking, rules: Ruleset) -> Report | OpscanError:
-    from opscan.environment import make_environment
-    from opscan.report.carried import unpacked
-    from opscan.report.report import Report
-
-    try:
-        with progress(target):
-            report = looking.done(target, look, (target, arguments), Report)
-        environment = make_environment(arguments.device, arguments.torch, arguments.strict, arguments.amp)
-        return unpacked(replace(report, target=target, environment=environment), rules)
-    except OpscanError as error:
-        return error
-    except ValueError as error:
-        return TargetError(f"what came of it cannot be shown: {error}", target)
-
-
-class _Looking:
-    """Calls functions that run the user's code, where the options say."""
-
-    def __init__(self, arguments: argparse.Namespace, preload: tuple[str, ...] = ()) -> None:
-        self._arguments, self._preload = arguments, preload
-        self._is_here = arguments.in_process or not _forks()
-        self._open = contextlib.ExitStack()
-
-    def __enter__(self) -> _Looking:
-        if not self._is_here:
+    def __enter__(self) -> Looking:
+        if self._is_away:
             from opscan.isolation.client import start_server, stop_server
             from opscan.isolation.codec import prepare
             from opscan.report.report import Report
@@ -106,27 +79,48 @@ class _Looking:
             self._open.callback(stop_server)
             prepare(Report)  # here it is needed too, and a fork has it
             start_server(self._preload, is_heard=True)  # now: a sign of life is a thread, and no process forks with two
+        if self._is_asked:
+            self._done("--run", check_plan, (self._arguments,), type(None))
         return self
 
     def __exit__(self, *raised: object) -> None:
         self._open.close()
 
-    def done(self, target: str, function: Callable[..., Any], arguments: tuple[Any, ...], returns: Any) -> Any:
-        """What a function returns. Raises OpscanError for whatever else comes of it."""
-        if self._is_here:
+    def names_in(self, file: str) -> list[str]:
+        """The models that a file defines. Raises OpscanError where it cannot be imported."""
+        return list(self._done(file, models_there, (file,), tuple[str, ...]))
+
+    def at(self, target: str) -> Report | OpscanError:
+        """The report on a target, or why there is none."""
+        from opscan.report.carried import unpacked
+        from opscan.report.report import Report
+
+        try:
+            report: Report = self._done(target, look, (target, self._arguments), Report)
+        except OpscanError as error:
+            return error
+        try:
+            return unpacked(replace(report, target=target, environment=self._environment), self._rules)
+        except ValueError as error:
+            return TargetError(f"its report cannot be shown: {error}", target)
+
+    def _done(self, target: str, function: Callable[..., Any], arguments: tuple[Any, ...], returns: Any) -> Any:
+        """What a function that runs the user's code returns. Raises OpscanError for whatever else comes of it."""
+        if not self._is_away:
             return _done_here(function, arguments)
         from opscan.isolation.client import isolated
 
         limits = limits_of(self._arguments)
         try:
-            outcome = isolated(function, arguments, limits, returns, self._preload, is_heard=True)
+            with progress(target):
+                outcome = isolated(function, arguments, limits, returns, self._preload, is_heard=True)
         except KeyboardInterrupt:
             complain(f"{target}: its process is ended")
             raise
         if outcome.error is not None:
             raise outcome.error
         if outcome.ended:
-            raise _ended(target, outcome, limits)
+            raise _ended(target, outcome)
         return outcome.value
 
 
@@ -157,15 +151,17 @@ def limits_of(arguments: argparse.Namespace) -> Limits:
     return Limits(timeout_s or FOREVER_S, memory or None)
 
 
-def _ended(target: str, outcome: Outcome, limits: Limits) -> OpscanError:
+def _ended(target: str, outcome: Outcome) -> OpscanError:
     """The error for a target whose process ended without a result: what happened, and what to do next."""
     where = f" at {outcome.line}" if outcome.line else ""
     if outcome.ended.startswith("timed out"):
         hint = "Give it more with --timeout SECONDS, or see where it stands: opscan check --in-process, and Ctrl-C."
     elif outcome.ended.startswith("out of memory"):
-        hint = "Give it more with --memory SIZE (0: any)."
+        hint = "Give it more with --memory SIZE (0: no limit)."
     elif outcome.ended.startswith("ended its process"):
         hint = "Something that it imports or calls ends Python, as os._exit does, or closes files that are not its own."
+    elif outcome.ended.endswith("SIGKILL"):
+        hint = "It does so itself, or the system ran out of memory: --memory SIZE stops it before."
     else:
         hint = "To see more of it: python -X faulthandler -m opscan check --in-process ..."
     return TargetError(f"{outcome.ended}{where}", target, hint)

@@ -82,11 +82,16 @@ nothing of the kind, and compare what is said. Limits there are 3 s, or 60 s, an
 
 def page() -> str:
     """docs/hostile.md."""
-    return _HEAD + "".join(f"| {each.does} | {_said(each)} |\n" for each in read_hostile())
+    return _HEAD + "".join(f"| {_plain(each.does)} | {_said(each)} |\n" for each in read_hostile())
 
 
 def _said(hostile: Hostile) -> str:
     if hostile.says is None:
         return "its report, as if it did nothing"
-    said = hostile.says.format(name="net").replace("_", r"\_")
+    said = _plain(hostile.says.format(name="net"))
     return f"{said} (and names `{hostile.hint}`)" if hostile.hint.startswith(("--", "opscan")) else said
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown takes as it is."""
+    return text.replace("_", r"\_")
