@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from opscan.cli import main
 from opscan.cli.check import _shown
 from opscan.cli.looking import limits_of, size_bytes
 from opscan.isolation import client
@@ -73,6 +74,14 @@ def test_code_that_asks_has_the_terminal_in_process(
     outcome = opscan("check", "asks.py:Net", "--format", "json")
     assert len(outcome.document["reports"]) == 1
     assert outcome.err == "netnet\n"
+
+
+def test_where_nothing_can_be_forked_it_looks_in_process_with_a_word(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr(os, "fork")
+    assert main(("check", "mymodel4.py:CNN_v4", "--quiet")) == 0
+    assert capsys.readouterr().err.startswith("opscan: this system cannot fork: targets run in opscan's own process")
 
 
 @pytest.mark.parametrize("ends", ["raise SystemExit(0)", "raise GeneratorExit"])
