@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from opscan.cli.looking import Looking, add_isolation
 from opscan.cli.options import add_call, add_environment, add_show, verdict_words
+from opscan.cli.output import say, show
 from opscan.cli.results import (
     acceptance,
     add_baseline,
     add_format,
+    check_outputs,
     document_of,
     explain_rule,
     stale_text,
@@ -113,6 +115,7 @@ def _check(arguments: argparse.Namespace) -> int:
     if not arguments.targets:
         complain("no target is named: opscan check mymodel:Net")
         return COULD_NOT_LOOK
+    check_outputs(arguments)
     from opscan.distributed.ranks import is_launched
 
     arguments.format = arguments.format or _format_of(arguments.output)
@@ -152,15 +155,16 @@ def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError
     config = find_config(Path.cwd())
     reports, unseen = _accepted(arguments, config, outcomes)
     if arguments.write_baseline:
-        written = not unseen and write_baseline(arguments.write_baseline, reports)
-        return CLEAN if written else COULD_NOT_LOOK
+        if not unseen:
+            write_baseline(arguments.write_baseline, reports)
+        return COULD_NOT_LOOK if unseen else CLEAN
     stale = stale_waivers_of(config.waivers, reports, not unseen)
     outcome = Outcome(tuple(reports), unseen, stale, arguments.show, arguments.fail_on, bool(arguments.baseline))
     outcome, text = _shown(outcome, arguments)
     if arguments.output is not None:
         _write(arguments.output, text, outcome.reports)
     elif text:
-        print(text)
+        show(text, arguments.format == "table")
     return COULD_NOT_LOOK if outcome.unseen else FINDINGS if outcome.fails else CLEAN
 
 
@@ -212,14 +216,16 @@ def _format_of(output: Path | None) -> str:
 
 def _write(output: Path, text: str, reports: Sequence[Report]) -> None:
     """Write a rendering, and print what it comes to."""
-    from opscan.cli.write import write_text
     from opscan.formats.text import printable
     from opscan.report.words import verdict_line
+    from opscan.writing import write_text
 
-    write_text(output, text)
-    for report in reports:
-        print(printable(f"{report.target}: {verdict_line(report)}"))
-    print(f"written to {output}")
+    try:
+        write_text(output, text)
+    finally:
+        for report in reports:
+            say(printable(f"{report.target}: {verdict_line(report)}"))
+    say(f"written to {printable(str(output))}")
 
 
 def _rendered(outcome: Outcome, arguments: argparse.Namespace) -> str:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opscan.cli.ending import ended_as_by_ctrl_c
 from opscan.cli.look import check_plan, look, models_there
 from opscan.cli.words import complain
 from opscan.errors import OpscanError, TargetError
@@ -75,7 +74,6 @@ class Looking:
             from opscan.isolation.codec import prepare
             from opscan.report.report import Report
 
-            self._open.enter_context(ended_as_by_ctrl_c())
             self._open.callback(stop_server)
             prepare(Report)  # here it is needed too, and a fork has it
             start_server(self._preload, is_heard=True)  # now: a sign of life is a thread, and no process forks with two

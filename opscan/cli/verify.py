@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.ending import ended_as_by_ctrl_c
-from opscan.cli.words import complain
-from opscan.errors import VerifyError
+from opscan.cli.options import terminal_width
+from opscan.cli.output import show
+from opscan.cli.words import COULD_NOT_LOOK, complain
+from opscan.errors import OutputError, VerifyError
 from opscan.progress import progress
+from opscan.writing import check_writable, write_text
 
 if TYPE_CHECKING:
     from opscan.verifying.outcome import Verification
@@ -112,11 +112,11 @@ def _verify(arguments: argparse.Namespace) -> int:
     for path in arguments.output:
         if path.suffix not in _SUFFIXES:
             raise VerifyError("no format has this suffix", str(path), f"Use one of {', '.join(_SUFFIXES)}.")
+        check_writable(path)
     found = _found(arguments)
-    for path in arguments.output:
-        _write(path, found)
-    print(_rendered(found, arguments.format), end="")
-    return found.status
+    lost = [path for path in arguments.output if not _write(path, found)]
+    show(_rendered(found, arguments.format), arguments.format == "text")
+    return found.status if not lost else COULD_NOT_LOOK
 
 
 def _found(arguments: argparse.Namespace) -> Verification:
@@ -129,7 +129,7 @@ def _found(arguments: argparse.Namespace) -> Verification:
     if not arguments.target:
         raise VerifyError("nothing to run", "", "Name a script or a function: opscan verify train.py")
     _check_target(arguments.target)
-    with ended_as_by_ctrl_c(), progress(f"running {arguments.target} {arguments.runs} times"):
+    with progress(f"running {arguments.target} {arguments.runs} times"):
         if arguments.resume is not None:
             return _resumed(arguments)
         return _run_twice(arguments)
@@ -174,13 +174,15 @@ def _check_target(target: str) -> None:
 
 def _rendered(found: Verification, format: str) -> str:
     if format == "text":
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-        return found.to_text(min(width, 120))
+        return found.to_text(terminal_width())
     return found.to_json() if format == "json" else found.to_html()
 
 
-def _write(path: Path, found: Verification) -> None:
+def _write(path: Path, found: Verification) -> bool:
+    """Write the answer, or say why not: it took long to find, and is printed in any case."""
     try:
-        path.write_text(_rendered(found, _SUFFIXES[path.suffix]), encoding="utf-8")
-    except OSError as error:
-        complain(f"{path} cannot be written: {error}")
+        write_text(path, _rendered(found, _SUFFIXES[path.suffix]))
+    except OutputError as error:
+        complain(str(error))
+        return False
+    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from opscan.diffs.compare import Change, TargetDiff
 from opscan.diffs.groups import SIGNS, Group, counted, groups_of
 from opscan.diffs.read import Spotted
 from opscan.formats import markdown
+from opscan.formats.json import json_text
 from opscan.formats.text import printable
 from opscan.report.paint import Paint
 from opscan.report.words import ALWAYS_SHOWN, STRICTNESS, short_path
@@ -107,7 +107,7 @@ def render_json(diffs: Sequence[TargetDiff]) -> str:
         "adds": sum(change.adds for diff in diffs for change in diff.changes),
         "targets": [_target(diff) for diff in diffs],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document)
 
 
 def _target(diff: TargetDiff) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from contextlib import suppress
 
 from opscan.formats.text import printable
 
@@ -57,5 +58,6 @@ class Heard:
 
 def _show(text: str) -> None:
     if text:
-        sys.stderr.write(printable(text, keep="\n\t\r"))
-        sys.stderr.flush()
+        with suppress(OSError):  # where stderr takes nothing, it is not shown
+            sys.stderr.write(printable(text, keep="\n\t\r"))
+            sys.stderr.flush()

@@ -74,7 +74,8 @@ def forked(ends: Ends) -> Process:
         return _Forked(pid, others)
     try:
         os.setsid()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         for pipe in ends.others:
             os.close(pipe)
         _speak_through(ends.mouth)

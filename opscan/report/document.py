@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from opscan import __version__
 from opscan.finding import Finding, Line, Place, Remedy, Spread
+from opscan.formats.json import json_text
 from opscan.report.fingerprint import code_of, place_fingerprints
 from opscan.report.outcome import StaleWaiver, Unseen
 from opscan.report.report import Report
@@ -25,7 +25,7 @@ def render_json(reports: Iterable[Report], unseen: Iterable[Unseen] = (), stale:
         "not_looked_at": [{"target": each.target, "why": each.why, "skipped": not each.wanted} for each in unseen],
         "stale_waivers": [_stale(each) for each in stale],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document)
 
 
 def finding_rows(report: Report) -> list[dict[str, Any]]:

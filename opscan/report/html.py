@@ -8,6 +8,7 @@ from html import escape
 from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.report.instead import Advice, advice_of, other_ways
+from opscan.report.printable import printable_report
 from opscan.report.reaches import reach_words
 from opscan.report.report import Report
 from opscan.report.words import (
@@ -36,6 +37,7 @@ _MOST_GRADIENTS = 60
 
 def render_html(report: Report) -> str:
     """The same content as the terminal table, one row per finding, details folded."""
+    report = printable_report(report)
     findings = [finding for finding in report.findings if is_listed(finding, ALWAYS_SHOWN)]
     parts = [
         f"<p><b>{escape(report.target)}</b> ({escape(describe_environment(report.environment))})<br>"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
+from opscan.blame import source_lines
 from opscan.environment import RELEASES, Environment
 from opscan.finding import Finding, Line, Spread
 from opscan.report.acceptance import reason_words
@@ -184,7 +184,7 @@ def _places(finding: Finding, tables: _Tables) -> dict[str, Any]:
 
 def _source(file: str, wanted: Iterable[Line]) -> dict[str, Any]:
     """A file's name, and its lines around those wanted, as far as it can be read; it may have changed by now."""
-    text = linecache.getlines(file)
+    text = source_lines(file)
     numbers = {
         number
         for line in wanted

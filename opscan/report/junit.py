@@ -73,7 +73,7 @@ def _case(target: str, name: str) -> Case:
 
 
 def _add(case: Case, tag: str, message: str, details: str = "", kind: str = "") -> None:
-    element = ET.SubElement(case, tag, {"message": printable(message), **({"type": kind} if kind else {})})
+    element = ET.SubElement(case, tag, {"message": printable(message), **({"type": printable(kind)} if kind else {})})
     element.text = printable_prose(details) or None
 
 

@@ -7,8 +7,8 @@ import io
 from pathlib import Path
 
 from opscan.finding import Finding, Line
+from opscan.formats.cells import cell
 from opscan.formats.paths import find_root, relative_path
-from opscan.formats.text import printable
 from opscan.report.fingerprint import fingerprint, place_fingerprints, target_identity
 from opscan.report.outcome import Outcome
 from opscan.report.reaches import reach_words
@@ -26,8 +26,7 @@ def render_csv(outcome: Outcome, root: Path | None = None) -> str:
     each stale waiver.
 
     Paths are relative to `root`, by default the git repository of the current folder, or that folder.
-    Cells that a spreadsheet would take for a formula begin with an apostrophe.
-    Source: OWASP, CSV Injection.
+    What a spreadsheet would take for a formula has an apostrophe before it.
     """
     base = find_root(Path.cwd()) if root is None else root
     written = io.StringIO()
@@ -88,5 +87,4 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = printable(str(value))
-    return f"'{text}" if len(text) > 1 and text[0] in "=+-@" else text
+    return cell(str(value))

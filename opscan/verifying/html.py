@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from opscan.report.printable import printable_fields
 from opscan.verifying.growth import Row
 from opscan.verifying.outcome import Verification
 from opscan.verifying.plot import plot
@@ -19,7 +20,7 @@ table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:
 
 def render_page(found: Verification) -> str:
     """A whole document; it loads nothing."""
-    title = escape(headline(found))
+    title = escape(headline(printable_fields(found)))
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style></head><body>{render_body(found)}</body></html>\n"
@@ -28,6 +29,7 @@ def render_page(found: Verification) -> str:
 
 def render_body(found: Verification) -> str:
     """The same without a head, as a notebook shows it."""
+    found = printable_fields(found)
     parts = [f"<h2>{escape(headline(found))}</h2>"]
     rows: list[tuple[str, str]] = []
     if found.cause is not None:

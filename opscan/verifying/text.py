@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from opscan.report.printable import printable_fields
 from opscan.verifying.cause import KINDS
 from opscan.verifying.growth import Row
 from opscan.verifying.outcome import Verification
@@ -15,6 +16,7 @@ _SHOWN = 10
 
 def render_text(found: Verification, width: int = 80) -> str:
     """The first difference, what it comes from, and how it grows."""
+    found = printable_fields(found)
     lines = [*textwrap.wrap(headline(found), width, break_on_hyphens=False), ""]
     cause = found.cause
     if cause is not None:

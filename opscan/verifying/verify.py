@@ -17,6 +17,7 @@ from opscan.verifying.options import Options
 from opscan.verifying.outcome import Verification
 from opscan.verifying.runs import Function, Run, Script
 from opscan.verifying.stream import Record, read_header, read_records
+from opscan.writing import make_folder
 
 _ATTEMPTS = 3
 """Pairs of runs made to find the op, where runs part in another step each time."""
@@ -85,7 +86,7 @@ class Search:
 
     def _record(self, options: Options, env: dict[str, str] | None) -> Run:
         run = self._runner.record(self._next_path(), options, env)
-        if not all(each.exists() for each in run.paths):
+        if not run.is_recorded:
             raise VerifyError(f"the run could not be recorded: {run.failure}", "", "Try the command by itself first.")
         return run
 
@@ -149,7 +150,7 @@ def compare_while(
         if not runner.fresh:
             thread.start()
         thread.join()
-    if not all(each.exists() for each in run.paths):
+    if not run.is_recorded:
         raise VerifyError(f"the second run could not be recorded: {run.failure}", "", "Try it by itself first.")
     return first_of(found), run
 
@@ -204,7 +205,7 @@ def _end_words(end: Record | None) -> str:
 def folder_for(keep: str | Path | None) -> Iterator[Path]:
     """Where records go: a folder that is kept, or one that is gone afterwards."""
     if keep is not None:
-        Path(keep).mkdir(parents=True, exist_ok=True)
+        make_folder(keep)
         for old in Path(keep).glob("run*.opslog"):
             old.unlink()
         yield Path(keep)

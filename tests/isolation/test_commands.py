@@ -51,8 +51,9 @@ def test_ctrl_c_ends_the_child_at_once_and_says_so(how: signal.Signals, tmp_path
     opscan.send_signal(how)
     out, err = opscan.communicate(timeout=60)
     assert time.monotonic() - started < 5
-    assert (opscan.returncode, out) == (130, "")
-    assert err == "opscan: hangs.py:Net: its process is ended\nopscan: interrupted\n"
+    assert (opscan.returncode, out) == (128 + how, "")
+    asked = "interrupted" if how is signal.SIGINT else "ended by SIGTERM"
+    assert err == f"opscan: hangs.py:Net: its process is ended\nopscan: {asked}\n"
     assert goes(child)
 
 

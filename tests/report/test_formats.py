@@ -148,7 +148,7 @@ def test_ops_without_a_rule_fail_in_every_document_where_they_are_asked_for() ->
     assert [said in each["message"]["text"] for each in sarif(asked)["runs"][0]["results"]] == [True]
     assert ET.fromstring(render_junit(asked)).get("failures") == "1"
     assert said in render_github(asked, ROOT)
-    assert "my\\_lib.op.default: unknown" in render_markdown(asked)
+    assert "my_lib.op.default: unknown" in render_markdown(asked)
     assert ",true,my_lib.op.default," in render_csv(asked, ROOT)
     assert render_github(known, ROOT) == ""
     assert sarif(known)["runs"][0]["results"] == []
