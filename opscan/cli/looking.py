@@ -109,12 +109,8 @@ class Looking:
         from opscan.isolation.client import isolated
 
         limits = limits_of(self._arguments)
-        try:
-            with progress(target):
-                outcome = isolated(function, arguments, limits, returns, self._preload, is_heard=True)
-        except KeyboardInterrupt:
-            complain(f"{target}: its process is ended")
-            raise
+        with progress(target):  # a Ctrl-C ends the process with all it started, and goes on its way
+            outcome = isolated(function, arguments, limits, returns, self._preload, is_heard=True)
         if outcome.error is not None:
             raise outcome.error
         if outcome.ended:

@@ -39,7 +39,7 @@ ERASES = "import pathlib\npathlib.Path('precious').unlink()\nclass Net: pass\n"
 
 @linux
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_the_child_at_once_and_says_so(how: signal.Signals, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_child_at_once_and_is_told(how: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "hangs.py").write_text(HANGS)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would not hear it
     words = [sys.executable, "-m", "opscan", "check", "hangs.py:Net", "--format", "json"]
@@ -53,7 +53,7 @@ def test_ctrl_c_ends_the_child_at_once_and_says_so(how: signal.Signals, tmp_path
     assert time.monotonic() - started < 5
     assert (opscan.returncode, out) == (128 + how, "")
     asked = "interrupted" if how is signal.SIGINT else "ended by SIGTERM"
-    assert err == f"opscan: hangs.py:Net: its process is ended\nopscan: {asked}\n"
+    assert err == f"opscan: {asked}\n"
     assert goes(child)
 
 
