@@ -24,7 +24,7 @@ from opscan.cli.results import (
     text_of,
     write_baseline,
 )
-from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, REPLAY_WORDS, VERDICT_WORDS, complain
+from opscan.cli.words import CLEAN, COULD_NOT_LOOK, REPLAY_WORDS, VERDICT_WORDS, complain
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _check(arguments: argparse.Namespace) -> int:
         complain("no target is named: opscan check mymodel:Net")
         return COULD_NOT_LOOK
     check_outputs(arguments)
-    from opscan.distributed.ranks import is_launched
+    from opscan.distributed.launch import is_launched, launch
 
     arguments.format = arguments.format or _format_of(arguments.output)
     look = partial(_outcomes, arguments)
@@ -126,10 +126,13 @@ def _check(arguments: argparse.Namespace) -> int:
 
         arguments.device, arguments.in_process = _device_here(arguments.device), True
         with joined(arguments.rank_timeout) as ranks:
-            return check_together(ranks, look, partial(_told, arguments))
+            status = check_together(ranks, look, partial(_told, arguments))
+        if status and not ranks.rank and arguments.processes == 1:
+            complain(
+                f"exit status {status}; torchrun ends with 1 for any but 0, --processes {ranks.size} with this one"
+            )
+        return status
     if arguments.processes > 1:
-        from opscan.distributed.launch import launch
-
         return launch(arguments.processes, arguments.words)
     return _told(arguments, look())
 
@@ -165,7 +168,7 @@ def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError
         _write(arguments.output, text, outcome.reports)
     elif text:
         show(text, arguments.format == "table")
-    return COULD_NOT_LOOK if outcome.unseen else FINDINGS if outcome.fails else CLEAN
+    return outcome.status
 
 
 def _shown(outcome: Outcome, arguments: argparse.Namespace) -> tuple[Outcome, str]:

@@ -20,7 +20,7 @@ from opscan.cli.results import (
     text_of,
     write_baseline,
 )
-from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, complain
+from opscan.cli.words import CLEAN, COULD_NOT_LOOK, complain
 from opscan.formats.text import printable
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class _Shown:
             lines = [stale_text(outcome.stale, arguments), "" if arguments.quiet else _summary(outcome)]
             if text := "\n".join(line for line in lines if line):
                 say(text)
-        return COULD_NOT_LOOK if is_missed else FINDINGS if outcome.fails else CLEAN
+        return outcome.status
 
     def _text(self, report: Report) -> str:
         arguments = self._arguments

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
-
-_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +35,14 @@ class World:
     messages: tuple[Message, ...] = ()
 
 
-def is_launched() -> bool:
-    """Whether torchrun started this process, as one of several."""
-    return all(name in os.environ for name in _VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
+def rank_words(ranks: tuple[int, ...]) -> str:
+    """`rank 2 alone`, `ranks 0, 2 alone`: who has what the others have not."""
+    return f"{'rank' if len(ranks) == 1 else 'ranks'} {', '.join(map(str, ranks))} alone"
+
+
+def size_words(size: int, real: bool) -> str:
+    """`4 ranks, all ran`, `one of 64 ranks, traced`: whose step a report is about."""
+    return f"{_ranks(size)}, all ran" if real else f"one of {_ranks(size)}, traced"
 
 
 def world_words(world: World) -> str:

@@ -16,11 +16,20 @@ from opscan.report.report import Report
 SCHEMA = 1
 
 
-def render_json(reports: Iterable[Report], unseen: Iterable[Unseen] = (), stale: Iterable[StaleWaiver] = ()) -> str:
-    """All reports as one document, two-space indented, in a stable order."""
+def render_json(
+    reports: Iterable[Report],
+    unseen: Iterable[Unseen] = (),
+    stale: Iterable[StaleWaiver] = (),
+    status: int | None = None,
+) -> str:
+    """All reports as one document, two-space indented, in a stable order.
+
+    `status` is the exit status of the command whose document it is: a launcher may end with another.
+    """
     document = {
         "schema": SCHEMA,
         "opscan": __version__,
+        "exit_status": status,
         "reports": [report_document(report) for report in reports],
         "not_looked_at": [{"target": each.target, "why": each.why, "skipped": not each.wanted} for each in unseen],
         "stale_waivers": [_stale(each) for each in stale],

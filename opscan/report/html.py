@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
+from opscan.distributed.ranks import world_words
 from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.report.instead import Advice, advice_of, other_ways
@@ -48,9 +49,10 @@ def render_html(report: Report) -> str:
         rows = "".join(_row(finding, report.environment) for finding in findings)
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         parts.append(f'<div style="overflow-x:auto">{table}</div>')
+    world = [f"world: {world_words(report.world)}"] if report.world is not None else []
     ran = [f"run: {run_words(report.run, report.findings)}"] if report.run is not None else []
     cost = [f"cost: {cost_words(report.cost)}"] if report.cost is not None else []
-    notes = [f"assumed: {text}" for text in report.assumptions] + ran + cost + summaries(report, ALWAYS_SHOWN)
+    notes = [f"assumed: {text}" for text in report.assumptions] + world + ran + cost + summaries(report, ALWAYS_SHOWN)
     if notes:
         parts.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>")
     return f"<div>{''.join(parts)}</div>"

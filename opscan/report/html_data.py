@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from opscan.blame import source_lines
+from opscan.distributed.ranks import world_words
 from opscan.environment import RELEASES, Environment
 from opscan.finding import Finding, Line, Spread
 from opscan.report.acceptance import reason_words
@@ -200,6 +201,8 @@ def _source(file: str, wanted: Iterable[Line]) -> dict[str, Any]:
 def _notes(report: Report) -> list[tuple[str, str]]:
     """What was assumed, run, spent and left out, each with its label."""
     notes = [("assumed", each) for each in report.assumptions]
+    if report.world is not None:
+        notes.append(("world", world_words(report.world)))
     if report.run is not None:
         notes.append(("run", run_words(report.run, report.findings)))
     if report.cost is not None:

@@ -18,6 +18,7 @@ from opscan.report.spots import spots
 COLUMNS = (
     "target", "device", "torch", "rule", "verdict", "fails", "op", "phase", "count", "modules", "lines", "bits",
     "default", "strict", "warn_only", "observed", "reaches", "waived", "known", "message", "fingerprint",
+    "ranks", "world",
 )  # fmt: skip
 
 
@@ -75,6 +76,8 @@ def _row(outcome: Outcome, report: Report, finding: Finding, root: Path) -> tupl
         finding.known,
         " ".join(finding.message.split()),
         fingerprint((target_identity(report.target), *sorted(place_fingerprints(finding)))),
+        ";".join(map(str, finding.ranks)) if finding.ranks is not None else None,
+        report.world.size if report.world is not None else None,
     )
 
 

@@ -36,9 +36,12 @@ def render_body(found: Verification) -> str:
         parts.append(f"<p>{escape(found.cause.what)}</p>")
         rows += found.cause.lines
         rows += [("do", found.cause.advice)] if found.cause.advice else []
+    for each in found.drifts:
+        rows += [("replicas", each.what), *each.lines, *([("do", each.advice)] if each.advice else [])]
     rows += [(name, words) for name, words in zip(run_names(found), found.failures, strict=False) if words]
     rows += [("note", note) for note in found.notes]
     rows.append(("compared", compared_words(found)))
+    rows += [("replicas", words) for words in found.replicas]
     cells = "".join(f"<tr><th>{escape(label)}</th><td>{escape(words)}</td></tr>" for label, words in rows)
     parts.append(f'<div class="part"><table>{cells}</table></div>')
     parts += [f'<div class="part">{each}</div>' for each in (*_plots(found), *_tables(found)) if each]

@@ -19,6 +19,7 @@ from opscan.verifying.child import VARIABLE, Plan, rank_path, tell_returned
 from opscan.verifying.options import Options
 from opscan.verifying.stream import NO_ROOM
 from opscan.verifying.watch.install import recorded
+from opscan.verifying.watch.processes import processes_of
 
 _LITTLE = 1 << 16
 _TAIL = 2000
@@ -27,10 +28,14 @@ _TAIL = 2000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that is over: its records, one per rank, and how it failed; "" where it came to its end."""
+    """A run that is over: its records, one per rank, and how it failed; "" where it came to its end.
+
+    `started` are the records of processes that the run itself started.
+    """
 
     paths: tuple[Path, ...]
     failure: str = ""
+    started: tuple[Path, ...] = ()
 
     @property
     def is_recorded(self) -> bool:
@@ -69,7 +74,8 @@ class Script:
             failure += next(
                 (f": {words}" for words in (_told(path), _last_line(output), _lack(path.parent)) if words), ""
             )
-        return Run(self.paths(path), failure)
+        paths = self.paths(path)
+        return Run(paths, failure, tuple(started for each in paths for started in processes_of(each)))
 
     def paths(self, path: Path) -> tuple[Path, ...]:
         """The files of all ranks."""

@@ -76,7 +76,7 @@ def test_a_prompt_shows_a_report_in_one_line() -> None:
 
 def test_the_document_has_the_keys_it_promises() -> None:
     document = json.loads(FULL.to_json())
-    assert list(document) == ["schema", "opscan", "reports", "not_looked_at", "stale_waivers"]
+    assert list(document) == ["schema", "opscan", "exit_status", "reports", "not_looked_at", "stale_waivers"]
     (report,) = document["reports"]
     assert list(report) == [
         "target",
