@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import sysconfig
 import traceback
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,15 +75,29 @@ def lines_of(frame: FrameType | None) -> tuple[str, str]:
 
 def user_line(error: BaseException) -> str:
     """`file:line` of the innermost frame in the user's code, else in an installed library, else ""."""
-    frames = [frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if _distance(frame.filename) < 2]
-    if not frames:
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return nearest_line((frame.filename, frame.lineno or 0) for frame in frames)
+
+
+def nearest_line(frames: Iterable[tuple[str, int]]) -> str:
+    """The same of frames as (file, line), innermost first."""
+    near = [(file, line) for file, line in frames if _distance(file) < 2]
+    if not near:
         return ""
-    frame = min(frames, key=lambda frame: _distance(frame.filename))  # min is stable: the innermost of the nearest
-    return f"{shown_path(frame.filename)}:{frame.lineno}"
+    file, line = min(near, key=lambda frame: _distance(frame[0]))  # min is stable: the innermost of the nearest
+    return f"{shown_path(file)}:{line}"
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
     """`ValueError: message`, the first line only, cut to about `limit` characters."""
-    lines = str(error).strip().splitlines()
+    lines = said_by(error).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def said_by(error: BaseException) -> str:
+    """The message of an error; in words, where asking for it is one more."""
+    try:
+        return str(error)
+    except Exception as second:
+        return f"(its message raises {type(second).__name__})"

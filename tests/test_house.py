@@ -98,6 +98,10 @@ def test_no_import_cycles() -> None:
         ("opscan", {"torch", "pandas", "tabulate", "numpy"}),
         ("opscan.cli", {"torch", "pandas", "tabulate", "numpy"}),
         ("opscan.isolation.client, opscan.isolation.server", {"torch", "numpy", "multiprocessing"}),
+        (
+            "opscan.cli.check, opscan.cli.fix, opscan.report.carried, opscan.report.formats, opscan.fixing.plan",
+            {"torch"},
+        ),
         ("opscan.sweeps.run", {"torch", "pandas", "joblib"}),
         ("opscan.rules.load", {"torch", "pandas", "numpy"}),
         ("opscan.scan", {"pandas", "torch._dynamo"}),

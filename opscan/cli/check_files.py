@@ -77,6 +77,7 @@ def _check_files(arguments: argparse.Namespace) -> int:
         arguments.mode,
         tuple(str(folder.resolve()) for folder in arguments.rules),
         arguments.timeout,
+        arguments.format == "html",
     )
     shown = _Shown(arguments)
     for checked in check_files(arguments.files, question):

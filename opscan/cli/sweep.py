@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opscan.cli.looking import size_bytes
 from opscan.cli.options import add_environment, add_mode, terminal_width
 from opscan.cli.output import say, show
 from opscan.cli.words import BACKEND_WORDS, CLEAN, COULD_NOT_LOOK, FINDINGS, FORMAT_WORDS, complain
@@ -33,7 +33,6 @@ examples:
   opscan sweep table.csv --format markdown
 """
 _SUFFIXES = {".csv": "csv", ".json": "json", ".html": "html", ".md": "markdown", ".txt": "table"}
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -65,7 +64,11 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run")
     how.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for each target (default: 60)")
     how.add_argument(
-        "--memory", type=_bytes, default="4GiB", metavar="SIZE", help="memory for each target (default: 4GiB; 0: any)"
+        "--memory",
+        type=size_bytes,
+        default="4GiB",
+        metavar="SIZE",
+        help="memory for each target (default: 4GiB; 0: any)",
     )
     how.add_argument("--jobs", type=int, metavar="N", help="how many at once (default: one per core)")
     how.add_argument(
@@ -87,13 +90,6 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "--format", choices=FORMAT_WORDS, default="table", help="of what is printed (default: table, a summary)"
     )
     output.add_argument("--cost", action="store_true", help="seconds and peak memory of each target, too")
-
-
-def _bytes(text: str) -> int:
-    match = _MEMORY.fullmatch(text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"cannot read the size {text!r}; write it as 4GiB or 512MiB")
-    return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or "B")[0].upper().replace("B", " ")))
 
 
 def _sweep(arguments: argparse.Namespace) -> int:

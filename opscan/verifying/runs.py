@@ -14,14 +14,13 @@ from typing import Any
 
 from opscan.blame import one_line, user_line
 from opscan.isolation.client import isolated, stop_server
-from opscan.isolation.outcome import Limits, ended_words
+from opscan.isolation.outcome import FOREVER_S, Limits, ended_words
 from opscan.verifying.child import VARIABLE, Plan, rank_path, tell_returned
 from opscan.verifying.options import Options
 from opscan.verifying.stream import NO_ROOM
 from opscan.verifying.watch.install import recorded
 from opscan.verifying.watch.processes import processes_of
 
-FOREVER_S = 3e8
 _LITTLE = 1 << 16
 _TAIL = 2000
 """Characters of what a run printed that are looked at for what it died of."""
@@ -65,6 +64,7 @@ class Script:
                 _launch,
                 (self._command(), variables, os.getcwd(), str(output)),
                 Limits(FOREVER_S if self.timeout_s is None else self.timeout_s),
+                int,
             )
         finally:
             stop_server()

@@ -50,7 +50,7 @@ def test_while_torch_is_imported(tmp_path: Path) -> None:
     (tmp_path / "mymodel.py").write_text(CNN_SOURCE)
     with heeding_interrupts():
         process = subprocess.Popen(
-            [sys.executable, "-m", "opscan", "check", "mymodel.py:CNN_v2"],
+            [sys.executable, "-m", "opscan", "check", "--in-process", "mymodel.py:CNN_v2"],
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
     while "libtorch" not in Path(f"/proc/{process.pid}/maps").read_text() and process.poll() is None:
