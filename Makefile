@@ -20,4 +20,4 @@ test:
 	$(PYTHON) -m pytest -q
 
 bench:
-	$(PYTHON) benchmarks/run.py
+	$(PYTHON) benchmarks/run.py --write

@@ -21,6 +21,7 @@ from opscan.cli.results import (
     write_baseline,
 )
 from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, REPLAY_WORDS, VERDICT_WORDS, complain
+from opscan.cold import load_torch
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def _check(arguments: argparse.Namespace) -> int:
     if not arguments.targets:
         complain("no target is named: opscan check mymodel:Net")
         return COULD_NOT_LOOK
+    load_torch()
     from opscan.distributed.launched import is_launched, joined
 
     if arguments.world_size is None and is_launched():

@@ -7,7 +7,6 @@ gone: the pipe it reads from is then at its end.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import pickle
@@ -17,6 +16,7 @@ import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from opscan.cold import uncollected
 from opscan.errors import OpscanError
 from opscan.isolation.limits import adopt_orphans, confine, end
 from opscan.isolation.outcome import Limits, is_out_of_memory
@@ -48,10 +48,11 @@ def serve(requests: int, answers: int) -> None:
     adopt_orphans()
     reader = Reader(requests)
     with suppress(ClosedError):
-        for name in pickle.loads(reader.wait()):
-            with suppress(Exception, SystemExit):  # each call meets the error again, and it is told there
-                importlib.import_module(name)
-        gc.freeze()  # a collection in a child would otherwise write to, and so copy, all that was imported
+        names = pickle.loads(reader.wait())
+        with uncollected():  # a collection in a child would otherwise write to, and so copy, all that was imported
+            for name in names:
+                with suppress(Exception, SystemExit):  # each call meets the error again, and it is told there
+                    importlib.import_module(name)
         send(answers, b"ready")
         while True:
             call = pickle.loads(reader.wait())

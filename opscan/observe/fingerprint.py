@@ -22,7 +22,6 @@ ROW = 1 << 14
 _CHUNK = 1 << 20
 """Words of 64 bits for which memory is taken at once."""
 
-_SMALL = 1 << 15
 _PLAIN = frozenset((torch.float32, torch.float64, torch.int64, torch.int32, torch.bfloat16, torch.float16))
 _SEED = 20140501
 
@@ -42,9 +41,12 @@ def fingerprint(tensor: torch.Tensor) -> torch.Tensor:
     tensors that are contiguous.
     """
     tensor = tensor.detach()
-    if tensor.numel() <= _SMALL and _is_plain(tensor):
-        return _weighed(tensor.view(-1).view(torch.int64))
-    words, rest = _words(tensor)
+    if _is_plain(tensor):
+        words, rest = tensor.view(-1).view(torch.int64), None
+        if words.numel() <= _CHUNK:
+            return _weighed(words)
+    else:
+        words, rest = _words(tensor)
     total = None
     for number, start in enumerate(range(0, words.numel(), _CHUNK)):
         part = _weighed(words[start : start + _CHUNK])

@@ -1,0 +1,105 @@
+"""What a scan costs: against a bare step on meta, by the number of ops, and in memory."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import models
+from measure import Row, compare, here
+from torch import Tensor, nn
+
+import opscan
+from opscan.environment import make_environment
+from opscan.match import match
+from opscan.rules.load import load_rules
+from opscan.trace.driver import trace_target
+
+LAYERS = (6, 17, 54, 163, 544, 1630)
+"""Of encoders with 1,105 to 299,921 ops: a layer is 184."""
+
+_BARE = "bare forward + backward on meta"
+
+
+def rows(runs: int) -> Iterator[Row]:
+    """Every kind of model, and matching alone."""
+    made: dict[str, Callable[[], models.Built]] = {
+        "CNN_v2": models.cnn,
+        "ResNet-50-like": models.resnet,
+        "sparse mixture of experts, 24 layers": models.experts,
+        "graph network, 24 layers": models.graph,
+        "transformer, 24 layers": lambda: models.encoder(24),
+        "transformer, 96 layers": lambda: models.encoder(96),
+    }
+    for name, make in made.items():
+        few = max(runs // 3, 1) if "96" in name else runs
+        yield _scan("scan", name, make, few, 1.3 if "24 layers" in name else None)
+    yield _matching(max(runs // 3, 1))
+
+
+def rows_by_ops(runs: int, most: int) -> Iterator[Row]:
+    """One encoder after the other, each with more layers."""
+    for layers in LAYERS:
+        if 184 * layers <= most:
+            pairs = max(min(runs, 400 // layers), 1)
+            target = 1.3 if layers == LAYERS[-1] else None
+            yield _scan("cost by ops", f"transformer, {layers:,} layers", lambda: models.encoder(layers), pairs, target)  # noqa: B023 (called at once)
+
+
+def slope(ops: Sequence[int], seconds: Sequence[float]) -> float:
+    """The exponent of the power of the ops that fits the seconds best: 1 where the cost is linear."""
+    x, y = [math.log(each) for each in ops], [math.log(each) for each in seconds]
+    middle, height = sum(x) / len(x), sum(y) / len(y)
+    above = sum((one - middle) * (other - height) for one, other in zip(x, y, strict=True))
+    return above / sum((one - middle) ** 2 for one in x)
+
+
+def _scan(section: str, name: str, make: Callable[[], models.Built], pairs: int, target: float | None) -> Row:
+    model, inputs = make()
+    bare, scan = here(_bare_step(model, inputs)), here(lambda: opscan.check(model, inputs))
+    first = opscan.check(model, inputs)
+    name = f"{name} ({first.forward_ops + first.backward_ops:,} ops)"
+    warm = first.forward_ops + first.backward_ops < 50_000
+    return compare(section, name, scan, _BARE, bare, pairs, target, warm=warm)
+
+
+def _bare_step(model: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], None]:
+    import torch
+
+    def step() -> None:
+        output = model(*inputs)
+        output.backward(torch.empty_like(output))
+        model.zero_grad()
+
+    return step
+
+
+def _matching(pairs: int) -> Row:
+    rules, environment = load_rules(), make_environment("cuda")
+    model, inputs = models.padded_convolutions(1000)
+    traced = trace_target(model, inputs, {}, watched=frozenset(rules.by_call))
+    judge = here(lambda: match(traced, rules, environment))
+    what = f"matching alone, 1,000 padded convolutions ({len(traced.ops()):,} ops)"
+    return compare("scan", what, judge, "scanning the same", here(lambda: opscan.check(model, inputs)), pairs, 0.1)
+
+
+def memory_row() -> Row:
+    """The peak of `opscan check` of 69 billion parameters, more than that of a process that only imports torch."""
+    target = f"{Path(__file__).with_name('models.py')}:Decoder"
+    scan = _peak_mib("-m", "opscan", "check", target, "--quiet")
+    bare = _peak_mib("-c", "import torch")
+    what = "peak memory of opscan check of a decoder with 69 billion parameters"
+    return Row("memory", what, scan, 'python -c "import torch"', bare, scan - bare, None, 200, 1, unit="MiB")
+
+
+def _peak_mib(*words: str) -> float:
+    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):
+        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
+    return used.ru_maxrss / 1024
