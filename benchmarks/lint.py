@@ -102,7 +102,7 @@ def commands(tree: str, part: str, folder: str) -> tuple[Mapping[str, tuple[str,
 
 def _short(tree: str) -> str:
     path = Path(tree)
-    return f"{path.parent.name}/{path.name}"
+    return path.name if path.parent.name.endswith("-packages") else f"{path.parent.name}/{path.name}"
 
 
 def _program(name: str, folder: str) -> str | None:

@@ -1,8 +1,9 @@
 """What opscan costs, as ratios measured side by side in one run: `python benchmarks/run.py`, or `make bench`.
 
 Prints a table. With --write (as `make bench` has it) the rows are kept in benchmarks/results.json, with the table and
-the plot in docs/ and the rows that have targets in the README. It takes about ten minutes on two cores and needs no
-network. Other linters are left out where they are not installed: see benchmarks/lint.py.
+the plot in docs/ and the rows that have targets in the README; with --only the other sections stay as they were. It
+takes about ten minutes on two cores and needs no network. Other linters are left out where they are not installed: see
+benchmarks/lint.py.
 """
 
 from __future__ import annotations
@@ -51,6 +52,16 @@ def measured(arguments: argparse.Namespace) -> list[Row]:
     return rows
 
 
+def together(rows: list[Row]) -> list[Row]:
+    """The rows with those that were kept of sections that were not measured now, if it was on the same machine."""
+    now, kept_on, kept = machine([]), *table.read()
+    if now != {**kept_on, "slope": now["slope"]}:
+        return rows
+    measured_now = {row.section for row in rows}
+    others = [row for row in kept if row.section not in measured_now]
+    return sorted([*rows, *others], key=lambda row: _SECTIONS.index(row.section))
+
+
 def machine(rows: Iterable[Row]) -> dict[str, Any]:
     """What the numbers hold for; no date, so that equal runs would be equal."""
     from picture import ops_of
@@ -62,7 +73,9 @@ def machine(rows: Iterable[Row]) -> dict[str, Any]:
         "python": platform.python_version(),
         "on": _processor(),
         "cores": os.cpu_count(),
-        "slope": round(scans.slope([ops_of(row) for row in by_ops], [row.cost for row in by_ops]), 3),
+        "slope": round(scans.slope([ops_of(row) for row in by_ops], [row.cost for row in by_ops]), 3)
+        if by_ops
+        else None,
     }
 
 
@@ -83,14 +96,13 @@ def main() -> None:
     parser.add_argument("--bin", default="", metavar="FOLDER", help="where the other linters are")
     parser.add_argument("--write", action="store_true", help="keep the rows, the page and the plot")
     arguments = parser.parse_args()
-    if arguments.write and arguments.only:
-        parser.error("--write keeps whole runs: leave --only out")
     torch.set_num_threads(1)
     rows = measured(arguments)
     print(table.printed(rows))
     if arguments.write:
         import picture
 
+        rows = together(rows)
         table.write(machine(rows), rows)
         picture.draw(rows)
 

@@ -45,7 +45,9 @@ def _number(row: Row, value: float) -> str:
 
 
 def read() -> tuple[dict[str, Any], list[Row]]:
-    """What the last run that was kept found: the machine, and the rows."""
+    """What the last run that was kept found: the machine, and the rows; nothing where none was."""
+    if not RESULTS.is_file():
+        return {}, []
     kept = json.loads(RESULTS.read_text(encoding="utf-8"))
     return kept["machine"], [Row(**row) for row in kept["rows"]]
 
@@ -73,7 +75,7 @@ def page(machine: Mapping[str, Any], rows: Sequence[Row]) -> str:
         " ratios of neighbours, first of CPU time (with that of child processes), then of wall time. Where opscan is"
         " the quicker one, the ratio is the other's cost divided by opscan's, and the target says at least. A scan lets"
         " Python's cyclic garbage collector rest, a bare step does not.",
-        "Measured with " + ", ".join(f"{name} {value}" for name, value in machine.items() if name != "slope") + ".",
+        "Measured with opscan {opscan}, torch {torch} and Python {python} on {cores} cores, {on}.".format_map(machine),
         "![Cost by the number of ops, and ratios](benchmarks.png)",
     ]
     for section in dict.fromkeys(row.section for row in rows):

@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from opscan.environment import Environment
 from opscan.errors import EnvironmentSpecError, OpscanError, TraceError
-from opscan.match import OWN_NAMESPACES
+from opscan.judge import OWN_NAMESPACES
 from opscan.observe.step import WANTED
 from opscan.rules.load import Ruleset
 from opscan.target.build import Target

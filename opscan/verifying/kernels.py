@@ -6,7 +6,7 @@ from importlib import metadata
 
 from packaging.version import Version
 
-from opscan.match import OWN_NAMESPACES
+from opscan.judge import OWN_NAMESPACES
 from opscan.report.words import DEFAULT_MODE, STRICT_MODE
 from opscan.rules.load import load_rules
 
