@@ -48,7 +48,7 @@ def _ratios(axes: object, rows: Sequence[Row]) -> None:
     axes.set(xlabel="share of the cost that the target allows", title="Against the targets")
     for place, (row, share) in enumerate(zip(rows, shares, strict=True)):
         axes.text(share + 0.02, place, f"{row.ratio:.3g}x", va="center", fontsize=7.5)
-    axes.set_xlim(0, max(*shares, 1) * 1.18)
+    axes.set_xlim(0, max([*shares, 1]) * 1.18)
     axes.grid(True, axis="x", alpha=0.3)
 
 

@@ -89,7 +89,7 @@ def _processor() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=7, help="pairs measured per row; fewer of what takes long")
+    parser.add_argument("--runs", type=int, default=5, help="pairs measured per row; fewer of what takes long")
     parser.add_argument("--only", action="append", choices=_SECTIONS, help="a section; may be given again")
     parser.add_argument("--most-ops", type=int, default=300_000, help="where the cost by ops ends")
     parser.add_argument("--tree", help="what is linted (default: the sources of torch.nn)")

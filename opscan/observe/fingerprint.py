@@ -37,8 +37,9 @@ def _weights(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Te
 def fingerprint(tensor: torch.Tensor) -> torch.Tensor:
     """The fingerprint of a tensor's values as an int64 without dimensions, on the tensor's device.
 
-    Sizes, strides and dtype do not enter: a view has the fingerprint of its copy. The memory taken is bounded for
-    tensors that are contiguous.
+    Every bit enters: two tensors of one size that differ in any have the same fingerprint with a probability of about
+    2**-33 over the choice of the weights, see Note [The fingerprint]. Sizes, strides and dtype do not enter: a view has
+    the fingerprint of its copy. The memory taken is bounded for tensors that are contiguous.
     """
     tensor = tensor.detach()
     if _is_plain(tensor):

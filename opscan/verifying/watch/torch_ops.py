@@ -90,10 +90,6 @@ class Watch(TorchDispatchMode):
         self._forward: dict[int, tuple[str, str, str]] = {}
         self._last_nr = 0
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # nothing is compiled while it is active, see watch_compiled; the wrapper costs more than the op
-
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
