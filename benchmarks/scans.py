@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import models
@@ -47,7 +48,14 @@ def rows_by_ops(runs: int, most: int) -> Iterator[Row]:
         if 184 * layers <= most:
             pairs = max(min(runs, 400 // layers), 1)
             target = 1.3 if layers == LAYERS[-1] else None
-            yield _scan("cost by ops", f"transformer, {layers:,} layers", lambda: models.encoder(layers), pairs, target)  # noqa: B023 (called at once)
+            yield _scan(
+                "cost by ops",
+                f"transformer, {layers:,} layers",
+                partial(models.encoder, layers),
+                pairs,
+                target,
+                layers < 500,
+            )
 
 
 def slope(ops: Sequence[int], seconds: Sequence[float]) -> float:
@@ -58,11 +66,13 @@ def slope(ops: Sequence[int], seconds: Sequence[float]) -> float:
     return above / sum((one - middle) ** 2 for one in x)
 
 
-def _scan(section: str, name: str, make: Callable[[], models.Built], pairs: int, target: float | None) -> Row:
+def _scan(
+    section: str, name: str, make: Callable[[], models.Built], pairs: int, target: float | None, warm: bool = True
+) -> Row:
     model, inputs = make()
     reports = []
     bare, scan = here(_bare_step(model, inputs)), here(lambda: reports.append(opscan.check(model, inputs)))
-    row = compare(section, name, scan, _BARE, bare, pairs, target, warm=pairs > 1)
+    row = compare(section, name, scan, _BARE, bare, pairs, target, warm=warm)
     ops = reports[-1].forward_ops + reports[-1].backward_ops
     return replace(row, what=f"{name} ({ops:,} ops)")
 
