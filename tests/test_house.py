@@ -22,7 +22,7 @@ from tests.conftest import run_process
 ROOT = Path(opscan.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 ROOMS = [
-    {"errors", "blame", "cold", "progress", "formats"},
+    {"errors", "blame", "cold", "progress", "formats", "writing"},
     {"rules", "isolation", "traced_for"},
     {"replacements"},
     {"patterns", "environment", "finding", "waiver", "config"},

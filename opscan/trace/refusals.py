@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from opscan.blame import one_line, user_line
-from opscan.errors import TraceError
+from opscan.errors import OpscanError, TraceError
 from opscan.trace.choices import EndlessLoopError
 from opscan.trace.recorder import Recorder
 
@@ -17,7 +17,7 @@ def user_errors(call: Callable[..., Any], recorder: Recorder) -> Iterator[None]:
     """Turn what the target raises into one TraceError that names the user's line, and the watched Function it ran."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OpscanError):
         raise
     except BaseException as error:
         raise TraceError(

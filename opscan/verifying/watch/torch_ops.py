@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any, NamedTuple
 
@@ -32,7 +32,8 @@ _Marks = dict[tuple[Any, ...], torch.Tensor]
 class _Facts(NamedTuple):
     """Of an op: its name, whether it draws or allocates without writing, the arguments it writes to, and names of all.
 
-    `views` returns other views of its inputs; `overwrites` does not read what it writes to; `sends` is a collective.
+    `views` returns other views of its inputs; `overwrites` does not read what it writes to; `sends` is a collective,
+    and `sums` adds up over ranks in place, as DDP's reducer does.
     """
 
     name: str
@@ -42,6 +43,7 @@ class _Facts(NamedTuple):
     views: bool
     overwrites: bool
     sends: bool
+    sums: bool
     arguments: tuple[str, ...]
 
     @property
@@ -70,6 +72,7 @@ def _facts_of(func: Any) -> _Facts:
             views=aliases and (not writes or str(func).startswith("aten.set_.")),
             overwrites=drawing or ".out" in str(func) or str(func).startswith(_OVERWRITE),
             sends=str(func).startswith(_COLLECTIVE),
+            sums=str(func).startswith("c10d.allreduce_"),
             arguments=tuple(each.name for each in arguments),
         )
     return found
@@ -81,6 +84,7 @@ class Watch(TorchDispatchMode):
     def __init__(self, recording: Recording, modules: Modules) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.unwritten: Storages[tuple[str, str]] = Storages()
+        self.summed: Callable[[Sequence[Any]], None] = lambda args: None
         self._recording = recording
         self._modules = modules
         self._known: Storages[bool] = Storages()
@@ -98,6 +102,8 @@ class Watch(TorchDispatchMode):
         if recording.silent:
             return func(*args, **kwargs)
         facts = _facts_of(func)
+        if facts.sums:
+            self.summed(args)
         if recording.wants_ops:
             return self._watched(func, facts, args, kwargs)
         result = func(*args, **kwargs)
