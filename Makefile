@@ -26,4 +26,4 @@ versions:
 	$(PYTHON) -m nox
 
 bench:
-	$(PYTHON) benchmarks/run.py
+	$(PYTHON) benchmarks/run.py --write

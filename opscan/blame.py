@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sysconfig
 import traceback
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -40,8 +41,13 @@ def is_users_own(file: str) -> bool:
 
 def shown_path(file: str) -> str:
     """The path relative to the current directory if it lies below it."""
+    return _path_from(file, os.getcwd())
+
+
+@lru_cache(maxsize=4096)
+def _path_from(file: str, folder: str) -> str:
     path = Path(file)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else file
 
 
 def is_librarys(frame: FrameType) -> bool:

@@ -10,12 +10,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opscan.cold import load_torch
+
 if TYPE_CHECKING:
     from opscan.report.report import Report
 
 
 def check_plan(arguments: argparse.Namespace) -> None:
     """Raises OpscanError where a run on the device is asked for that cannot be made."""
+    load_torch()
     from opscan.environment import make_environment
     from opscan.observe.plan import plan_run
 
@@ -33,6 +36,7 @@ def models_there(file: str) -> tuple[str, ...]:
 def look(target: str, arguments: argparse.Namespace) -> Report:
     """Scan one target right here, as the options say; whatever the user's code prints meanwhile goes to stderr."""
     with contextlib.redirect_stdout(sys.stderr):
+        load_torch()
         from opscan.config import find_config
         from opscan.distributed.world import world
         from opscan.environment import make_environment

@@ -7,7 +7,6 @@ ends, and its child with it, when the process it serves is gone: the pipe it rea
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import pickle
@@ -18,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from opscan.cold import uncollected
 from opscan.isolation.child import run
 from opscan.isolation.codec import to_data
 from opscan.isolation.lastline import read_dump
@@ -62,10 +62,11 @@ def serve(requests: int, answers: int) -> None:
     adopt_orphans()
     reader = Reader(requests)
     with suppress(ClosedError):
-        for name in pickle.loads(reader.wait()):
-            with suppress(Exception, SystemExit):  # each call meets the error again, and it is told there
-                importlib.import_module(name)
-        gc.freeze()  # a collection in a child would otherwise write to, and so copy, all that was imported
+        names = pickle.loads(reader.wait())
+        with uncollected():  # a collection in a child would otherwise write to, and so copy, all that was imported
+            for name in names:
+                with suppress(Exception, SystemExit):  # each call meets the error again, and it is told there
+                    importlib.import_module(name)
         send(answers, b"ready")
         while True:
             answer, word = _answer(pickle.loads(reader.wait()), reader, answers)

@@ -11,7 +11,7 @@ import torch
 
 from opscan.environment import Environment, installed_torch
 from opscan.errors import EnvironmentSpecError, OpscanError, TraceError
-from opscan.match import OWN_NAMESPACES
+from opscan.judge import OWN_NAMESPACES
 from opscan.observe.step import WANTED
 from opscan.rules.load import Ruleset
 from opscan.target.build import Target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opscan.environment import installed_torch
-from opscan.match import OWN_NAMESPACES
+from opscan.judge import OWN_NAMESPACES
 from opscan.report.words import DEFAULT_MODE, STRICT_MODE
 from opscan.rules.load import load_rules
 

@@ -16,6 +16,7 @@ import opscan
 from opscan.verifying.options import Options
 from opscan.verifying.runs import Script
 from opscan.verifying.stream import read_records
+from opscan.verifying.watch.install import recorded
 
 Answer = Callable[..., dict[str, Any]]
 
@@ -78,6 +79,34 @@ def test_a_function_in_this_process() -> None:
     assert not torch.nn.modules.module._global_forward_hooks
     assert not torch.nn.modules.module._global_parameter_registration_hooks
     assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
+
+
+def test_a_weight_is_read_again_after_an_op_wrote_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.opslog"
+    net = nn.Linear(4, 4)
+    with recorded(str(path), Options((0, 100), modules=("inner",)), ()) as recording:
+        torch.optim.SGD(net.parameters(), 0.1)
+        for number in range(3):
+            if number == 2:
+                net.weight.data.mul_(2)  # outside the modules that are recorded, and unseen by the weight's version
+            Within(net)(torch.ones(1, 4))
+        recording.end("ran")
+    records = list(read_records(path))
+    names = {each["i"]: each["s"][0] for each in records if each["e"] == "site"}
+    ops = [op for each in records if each["e"] == "ops" for op in each["ops"] if "addmm" in names[op[0]]]
+    (first, second, third) = (inputs for _, inputs, _ in ops)
+    assert first == second
+    assert [one == other for one, other in zip(second, third, strict=True)].count(False) == 1
+
+
+class Within(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.inner = net
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.inner(x)
+        return y
 
 
 def test_the_step_where_runs_part_is_looked_at_again_with_every_op() -> None:

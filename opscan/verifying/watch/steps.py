@@ -79,6 +79,7 @@ class Steps:
     def _weights(self, optimizer: Any, first: bool) -> None:
         """The parameters of an optimizer, with names, as they are when it is made and before its first step."""
         parameters = _parameters(optimizer)
+        self._watch.follow_weights(parameters)
         with self._recording.silenced(), torch.no_grad(), _disable_current_modes():
             self._modules.name_parameters()
             record = {
