@@ -16,6 +16,7 @@ from opscan.trace.calls import PublicNames
 from opscan.trace.driver import Regime
 from opscan.trace.graph import ModuleSite, call_of
 from opscan.trace.hygiene import unchanged_process
+from opscan.trace.modes import modes_closed
 from opscan.trace.real import MadeUp, RealRecorder
 
 _ALERT = " does not have a deterministic implementation"
@@ -129,7 +130,7 @@ class PlainRegime(DeviceRegime):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Only whether the step runs its own backward is noticed."""
-        with self.calls:
+        with self.calls, modes_closed():
             yield
 
 

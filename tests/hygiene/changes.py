@@ -281,7 +281,7 @@ def _dynamo_settings() -> Iterator[None]:
     torch._dynamo.config.suppress_errors = was
 
 
-@change("functions of torch")
+@change("functions of torch", undone=False)
 def _function_replaced() -> Iterator[None]:
     was = F.relu
     F.relu = lambda x, inplace=False: was(x)
@@ -289,7 +289,7 @@ def _function_replaced() -> Iterator[None]:
     F.relu = was
 
 
-@change("functions of torch")
+@change("functions of torch", undone=False)
 def _method_replaced() -> Iterator[None]:
     was = nn.Module.named_modules
     nn.Module.named_modules = lambda self, *args, **kwargs: was(self, *args, **kwargs)  # type: ignore[method-assign]
@@ -365,7 +365,7 @@ _setting("interpreter", "recursion limit", sys.getrecursionlimit, sys.setrecursi
 _attribute("interpreter", sys, "excepthook", lambda *error: None)
 
 
-@change("interpreter")
+@change("interpreter", undone=False)
 def _profile() -> Iterator[None]:
     was = sys.getprofile()
     sys.setprofile(lambda *args: None)
@@ -384,7 +384,7 @@ def _nothing() -> None:
     pass
 
 
-@change("interpreter")
+@change("interpreter", undone=False)
 def _faults() -> Iterator[None]:
     was = faulthandler.is_enabled()
     faulthandler.disable() if was else faulthandler.enable(file=sys.__stderr__)
@@ -434,7 +434,7 @@ def _child() -> Iterator[None]:
 @change("logging", undone=False)
 def _level() -> Iterator[None]:
     was = logging.getLogger("torch").level
-    logging.getLogger("torch").setLevel(7)
+    logging.getLogger("torch").setLevel(33)
     yield
     logging.getLogger("torch").setLevel(was)
 

@@ -36,12 +36,12 @@ def _warnings() -> Any:
         if (registry := getattr(each, "__dict__", {}).get("__warningregistry__"))
     }
     for each in registries.values():
-        each.pop("version", None)
+        each.pop("version", None)  # counts changes of the filters
     return {
         "filters": list(warnings.filters),
         "filters are": Same(warnings.filters),
         "shown by": (Same(warnings.showwarning), Same(warnings._showwarnmsg_impl), Same(warnings.formatwarning)),
-        "warned of": registries,
+        "warned of": {name: each for name, each in registries.items() if each},
     }
 
 

@@ -75,8 +75,12 @@ class Names:
     __hash__ = None  # type: ignore[assignment]
 
     def named(self) -> dict[str, Same]:
-        """The names one by one; without numbers, with which torch counts what it makes."""
-        return {name: Same(thing) for name, thing in self._bound.items() if type(thing) is not int}
+        """The names one by one; without numbers, with which torch counts what it makes, and what was warned of."""
+        return {
+            name: Same(thing)
+            for name, thing in self._bound.items()
+            if type(thing) is not int and name != "__warningregistry__"
+        }
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
