@@ -8,16 +8,16 @@ containers, buffers, gradients, training flags, hooks or the class of a module i
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import torch
 from torch import nn
 
-from opscan.trace.kept import DEPTH, KeptCache, KeptObject, KeptTable
-from opscan.trace.reach import CONTAINERS, LONGEST, holders, items_of, tables
+from opscan.trace.kept import DEPTH, KeptCache, KeptClass, KeptFunction, KeptObject
+from opscan.trace.reach import CONTAINERS, LONGEST, functions, holders, is_users_class, items_of
 from opscan.trace.scripted import script_twin
 from opscan.trace.values import is_lazy, meta_like
 from opscan.trace.wrapped import around, is_sharded, local_of
@@ -97,10 +97,15 @@ class Belongings:
     """What `roots` reach, as it is now. It can be lent any number of times, if nothing else changes it between."""
 
     def __init__(self, roots: Iterable[object]) -> None:
+        roots = list(roots)
         self.kept = [KeptObject(holder) for holder in holders(roots)]
+        classes = dict.fromkeys(cls for each in self.kept for cls in type(each.holder).__mro__ if is_users_class(cls))
         self.beside = [
-            KeptCache(table) if isinstance(table, functools._lru_cache_wrapper) else KeptTable(table)
-            for table in tables({type(each.holder) for each in self.kept})
+            *(KeptClass(cls) for cls in classes),
+            *(
+                KeptFunction(each) if isinstance(each, FunctionType) else KeptCache(each)
+                for each in functions([*roots, *classes])
+            ),
         ]
         self.some_train = any(each.holder.training for each in self.kept if isinstance(each.holder, nn.Module))
         self._with_tensors = [

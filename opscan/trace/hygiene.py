@@ -14,7 +14,7 @@ import torch
 from torch.nn.modules import module as module_hooks
 
 from opscan.trace.asked import AskedStrict
-from opscan.trace.kept import KeptTable
+from opscan.trace.kept import KeptContents
 from opscan.trace.modes import modes_closed
 from opscan.trace.process import settings_unchanged
 
@@ -77,13 +77,12 @@ def hooks_unchanged() -> Iterator[None]:
     """Afterwards the hooks for all modules and for all optimizers are those that were there before."""
     owners = [vars(module_hooks), vars(sys.modules["torch.optim.optimizer"])]
     named = [each for owner in owners for name, each in owner.items() if name.startswith("_global_")]
-    tables = [KeptTable(each) for each in named if isinstance(each, dict)]
+    tables = KeptContents(named, depth=1)
     full = module_hooks._global_is_full_backward_hook
     try:
         yield
     finally:
-        for table in tables:
-            table.restore()
+        tables.restore()
         module_hooks._global_is_full_backward_hook = full
 
 

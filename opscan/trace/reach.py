@@ -7,7 +7,7 @@ import sys
 from collections import OrderedDict, UserDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -50,24 +50,48 @@ def holders(roots: Iterable[object]) -> Iterator[Any]:
             todo.extend((*value.__dict__.values(), *_called(value)))
 
 
-def tables(classes: Iterable[type]) -> Iterator[Any]:
-    """Dicts, lists and lru_caches that the forward of these classes, and functions beside it, use by a global name."""
-    forwards = {forward for cls in classes if isinstance(forward := getattr(cls, "forward", None), FunctionType)}
-    todo: list[Any] = [forward for forward in forwards if not _is_library(forward)]
-    seen: set[int] = set()
+def functions(roots: Iterable[object]) -> Iterator[FunctionType | functools._lru_cache_wrapper[Any]]:
+    """The user's functions that `roots` may run: functions themselves, and methods of classes; and caches of functions.
+
+    From each it goes on to those of the same module that it names, and to those it closes over.
+    """
+    todo, seen = list(roots), set[int]()
     while todo:
-        function = todo.pop()
-        for value in _named_globals(function).values():
-            if id(value) in seen:
-                continue
-            seen.add(id(value))
-            if type(value) in (dict, list) and len(value) <= LONGEST:
-                yield value
-            elif isinstance(value, functools._lru_cache_wrapper):
-                yield value
-                todo.extend([value.__wrapped__] if isinstance(value.__wrapped__, FunctionType) else ())
-            elif isinstance(value, FunctionType) and value.__module__ == function.__module__:
-                todo.append(value)
+        value = todo.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, functools._lru_cache_wrapper):
+            yield value
+            todo.append(value.__wrapped__)
+        elif isinstance(value, FunctionType) and not _is_library(value):
+            yield value
+            todo.extend(enclosed_by(value).values())
+            named = _named_globals(value).values()
+            todo.extend(each for each in named if getattr(each, "__module__", None) == value.__module__)
+        elif isinstance(value, functools.partial | MethodType):
+            todo.extend(_referred_to(value))
+        elif isinstance(value, type) and is_users_class(value):
+            todo.extend(called for each in vars(value).values() for called in _functions_in(each))
+
+
+def is_users_class(cls: type) -> bool:
+    """Whether a class is the user's own, or of a package that builds on torch."""
+    return _root(cls) not in _LIBRARIES and cls.__flags__ & _HEAP_TYPE != 0
+
+
+_LIBRARIES = sys.stdlib_module_names | {"torch", "numpy", "opscan"}
+_HEAP_TYPE = 1 << 9
+"""The flag of classes that a class statement made, which attributes can be set on (CPython Include/object.h)."""
+
+
+def _functions_in(member: object) -> list[object]:
+    """The functions of a method, a property, or what else stands in a class."""
+    if isinstance(member, staticmethod | classmethod):
+        return [member.__func__]
+    if isinstance(member, property):
+        return [member.fget, member.fset]
+    return [member.func] if isinstance(member, functools.cached_property) else [member]
 
 
 def _has_state(value: object) -> bool:
@@ -88,7 +112,7 @@ def _root(thing: Any) -> str:
 
 
 def _is_library(function: FunctionType) -> bool:
-    return _root(function) == "torch" or _root(function) in sys.stdlib_module_names
+    return _root(function) in _LIBRARIES
 
 
 def _referred_to(function: Callable[..., Any]) -> list[object]:
@@ -118,4 +142,11 @@ def enclosed_by(function: FunctionType) -> dict[str, Any]:
 
 
 def _named_globals(function: FunctionType) -> dict[str, Any]:
-    return {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
+    return {name: function.__globals__[name] for name in names_in(function.__code__) if name in function.__globals__}
+
+
+@functools.lru_cache(maxsize=4096)
+def names_in(code: CodeType) -> tuple[str, ...]:
+    """What code names outside itself, that of functions made within it included."""
+    within = (name for each in code.co_consts if isinstance(each, CodeType) for name in names_in(each))
+    return tuple(dict.fromkeys((*code.co_names, *within)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections import UserDict, deque
 from collections.abc import Iterable, Mapping
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
@@ -53,13 +54,13 @@ def tensor_state(tensor: torch.Tensor) -> dict[str, Any]:
         "strides": (tensor.stride(), tensor.storage_offset()) if strided else None,
         "memory": tensor.untyped_storage().data_ptr() if strided and type(tensor) in _PLAIN else None,
         "bits": bits(tensor) if type(tensor) in _PLAIN or lazy else "no values",
-        "version": None if tensor.is_inference() else tensor._version,
+        "version": None if lazy or tensor.is_inference() else tensor._version,
         "requires_grad": tensor.requires_grad,
         "history": Same(tensor.grad_fn),
         "grad": _grad_of(tensor),
         "hooks": _held(tensor._backward_hooks),
         "hooks after accumulating": _held(getattr(tensor, "_post_accumulate_grad_hooks", None)),
-        "attributes": Names(tensor.__dict__),
+        "attributes": _held(tensor.__dict__),
     }
 
 
@@ -84,7 +85,7 @@ def observed(roots: Iterable[object]) -> dict[str, Any]:
         path, value = todo.pop()
         if isinstance(value, _VALUES):
             found[path] = value
-        elif id(value) in seen or isinstance(value, ModuleType | np.random.RandomState):
+        elif id(value) in seen or isinstance(value, ModuleType):
             found[path] = Same(value)
         else:
             seen.add(id(value))
@@ -104,6 +105,12 @@ def _state_of(value: Any) -> tuple[Any, _Parts]:
         return {"is": Same(value), "bits": digest(value.tobytes())}, []
     if isinstance(value, torch.Generator):
         return {"is": Same(value), "state": digest(value.get_state().numpy().tobytes())}, []
+    if isinstance(value, random.Random):
+        return {"is": Same(value), "state": digest(repr(value.getstate()).encode())}, []
+    if isinstance(value, np.random.RandomState):
+        return {"is": Same(value), "state": digest(repr(value.get_state()).encode())}, []
+    if isinstance(value, np.random.Generator):
+        return {"is": Same(value), "state": repr(value.bit_generator.state)}, []
     if isinstance(value, torch.jit.ScriptModule):
         tensors = {name: each for name, each in (*value.named_parameters(), *value.named_buffers())}
         return {"is": Same(value), "training": value.training, "names": list(tensors)}, [
@@ -142,7 +149,7 @@ def _state_of_function(value: Any) -> tuple[Any, _Parts]:
         except ValueError:
             enclosed.append((f"<{name}>", "empty"))
     defaults = [(f"<default {at}>", each) for at, each in enumerate(value.__defaults__ or ())]
-    return {"is": Same(value), "attributes": Names(value.__dict__)}, [*enclosed, *defaults]
+    return {"is": Same(value), "attributes": _held(value.__dict__)}, [*enclosed, *defaults]
 
 
 def _state_of_container(value: Any) -> tuple[Any, _Parts]:
@@ -157,6 +164,7 @@ def _state_of_container(value: Any) -> tuple[Any, _Parts]:
         parts += [(f"[{at}]", each) for at, each in enumerate(value)]
     elif isinstance(value, set | frozenset):
         state["members"] = sorted(map(id, value))
+    parts += [(f".{name}", getattr(value, name, "none")) for name in getattr(type(value), "__slots__", ())]
     if isinstance(getattr(value, "__dict__", None), dict):
         state["attributes"] = list(value.__dict__)
         parts += [(f".{name}", each) for name, each in value.__dict__.items()]
