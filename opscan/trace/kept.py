@@ -8,13 +8,14 @@ import os
 import random
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import torch
 
-from opscan.trace.reach import CONTAINERS, LONGEST, items_of, named_by
+from opscan.trace.reach import CONTAINERS, LONGEST, items_of, named_by, slots_of
 from opscan.trace.values import tensors_in
 
 DEPTH = 12
@@ -68,6 +69,25 @@ class KeptObject:
             self.holder.__class__ = self._cls
         self.holder.__dict__.clear()
         self.holder.__dict__.update(self.attributes)
+        self._contents.restore()
+
+
+class KeptSlots:
+    """What the slots of an object without attributes hold."""
+
+    def __init__(self, holder: Any) -> None:
+        self._holder = holder
+        self._slots = slots_of(holder)
+        self._contents = KeptContents(self._slots.values())
+
+    def restore(self) -> None:
+        """Fill the slots again, also those of a frozen dataclass; those that were empty are emptied."""
+        now = slots_of(self._holder)
+        for name in now.keys() - self._slots.keys():
+            object.__delattr__(self._holder, name)
+        for name, value in self._slots.items():
+            if now.get(name, _NOTHING) is not value:
+                object.__setattr__(self._holder, name, value)
         self._contents.restore()
 
 
@@ -204,8 +224,12 @@ class KeptTensors:
             if tensor.layout is torch.strided and not tensor.is_meta:
                 met = self._met.pop(tensor.untyped_storage()._cdata, None)
                 if met is not None:
-                    with torch._C._DisableTorchDispatch():
-                        self._written.append((met, met.detach().clone(), met._version))
+                    self.keep(met)
+
+    def keep(self, tensor: torch.Tensor) -> None:
+        """Keep the values of a tensor as they are now."""
+        with torch._C._DisableTorchDispatch():
+            self._written.append((tensor, tensor.detach().clone(), tensor._version))
 
     def restore(self) -> None:
         """Write the values back, and the version that autograd counts writes by."""
@@ -214,6 +238,21 @@ class KeptTensors:
                 tensor.data.copy_(values)
             _set_version(tensor, version)
         self._written.clear()
+
+
+@contextmanager
+def tensors_unchanged(tensors: Iterable[torch.Tensor]) -> Iterator[None]:
+    """Afterwards these have the values, versions and gradients they had, whoever wrote to them."""
+    kept = KeptTensors()
+    grads = [(each, each.grad) for each in tensors if each.is_leaf and each.requires_grad]
+    for each in (*tensors, *(grad for _, grad in grads if grad is not None)):
+        kept.keep(each)
+    try:
+        yield
+    finally:
+        kept.restore()
+        for tensor, grad in grads:
+            tensor.grad = grad
 
 
 def _set_version(tensor: torch.Tensor, version: int) -> None:

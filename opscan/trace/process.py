@@ -64,26 +64,35 @@ class Setting(NamedTuple):
             return _UNREADABLE
 
 
+_open: list[None] = []
+"""One for each block that is under way."""
+
+
 @contextmanager
 def settings_unchanged() -> Iterator[None]:
-    """Afterwards every setting of the process has the value it had."""
-    settings = [*_settings(), *_settings_of_compilers()]
+    """Afterwards every setting of the process has the value it had.
+
+    Of blocks within one another each keeps what a trace depends on, and the outermost all the rest.
+    """
+    settings = [*_of_torch(), *(() if _open else (*_of_python(), *_of_compilers()))]
     was = [(setting, setting.now()) for setting in settings]
+    _open.append(None)
     try:
         yield
     finally:
+        _open.pop()
         for setting, value in was:
             if value is not _UNREADABLE and setting.now() != value:
                 setting.put(value)
 
 
 @cache
-def _settings() -> tuple[Setting, ...]:
-    """Those that are there from the start; what one setting changes of others is put back behind it."""
-    return (*_torchs_flags(), *_torchs_others(), *_pythons())
+def _of_torch() -> tuple[Setting, ...]:
+    """In an order in which what one setting changes of others is put back behind it."""
+    return (*_flags(), *_others())
 
 
-def _torchs_flags() -> Iterator[Setting]:
+def _flags() -> Iterator[Setting]:
     for name in FLAGS:
         setter, getter = getattr(_C, f"_set_{name}", None), getter_of(name)
         if setter is not None and getter is not None:
@@ -110,7 +119,7 @@ def _set_flag(setter: Callable[..., Any], value: Any) -> None:
         setter(value)
 
 
-def _torchs_others() -> Iterator[Setting]:
+def _others() -> Iterator[Setting]:
     yield _attribute(torch.backends.mha, "_is_fastpath_enabled")
     yield _attributes(torch._tensor_str.PRINT_OPTS)
     yield _attributes(torch.cuda._lazy_seed_tracker)  # seeds for a CUDA that is not initialised yet
@@ -131,6 +140,11 @@ def _close_saved_tensors_hooks(was: Any) -> None:
     top = _C._autograd._top_saved_tensors_default_hooks
     while top(True) is not None and top(True) != was:
         _C._autograd._pop_saved_tensors_default_hooks()
+
+
+@cache
+def _of_python() -> tuple[Setting, ...]:
+    return tuple(_pythons())
 
 
 def _pythons() -> Iterator[Setting]:
@@ -169,7 +183,7 @@ def _set_handler(number: int, handler: Any) -> None:
             signal.signal(number, handler)
 
 
-def _settings_of_compilers() -> Iterator[Setting]:
+def _of_compilers() -> Iterator[Setting]:
     """Those of torch.compile, where it is loaded."""
     for name in ("torch._dynamo.config", "torch._inductor.config"):
         config: Any = sys.modules.get(name)

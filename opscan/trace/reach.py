@@ -33,7 +33,7 @@ def items_of(container: Any) -> list[tuple[Any, Any]]:
 
 
 def holders(roots: Iterable[object]) -> Iterator[Any]:
-    """All reachable from `roots` that has attributes of its own: modules, optimizers, schedulers, meters, batches."""
+    """All reachable from `roots` that has state of its own: modules, optimizers, schedulers, meters, batches, functions."""
     todo, seen, met = list(roots), set[int](), []
     while todo:
         value = todo.pop()
@@ -42,20 +42,29 @@ def holders(roots: Iterable[object]) -> Iterator[Any]:
         seen.add(id(value))
         met.append(value)  # an object that stays keeps its id
         if isinstance(value, FunctionType | MethodType | functools.partial | BuiltinFunctionType):
+            if isinstance(value, FunctionType) and not _is_library(value):
+                yield value
             todo.extend(_referred_to(value))
         elif isinstance(value, CONTAINERS):
             todo.extend(item for _, item in items_of(value) if len(value) <= LONGEST)
         elif _has_state(value):
             yield value
-            todo.extend((*value.__dict__.values(), *_called(value)))
+            held = value.__dict__ if hasattr(value, "__dict__") else slots_of(value)
+            todo.extend((*held.values(), *_called(value)))
 
 
-def functions(roots: Iterable[object]) -> Iterator[FunctionType | functools._lru_cache_wrapper[Any]]:
-    """The user's functions that `roots` may run: functions themselves, and methods of classes; and caches of functions.
+def functions(
+    roots: Iterable[object], classes: Iterable[type]
+) -> Iterator[FunctionType | functools._lru_cache_wrapper[Any]]:
+    """The user's functions that run when `roots` are called, or the forward of these classes; and caches of functions.
 
-    From each it goes on to those of the same module that it names, and to those it closes over.
+    From each it goes on to methods by their names, to functions of its module, and to those it closes over.
     """
-    todo, seen = list(roots), set[int]()
+    methods: dict[str, list[object]] = {}
+    for cls in classes:
+        for name, member in vars(cls).items():
+            methods.setdefault(name, []).extend(_functions_in(member))
+    todo, seen = [*roots, *methods.pop("forward", ()), *methods.pop("__call__", ())], set[int]()
     while todo:
         value = todo.pop()
         if id(value) in seen:
@@ -67,12 +76,13 @@ def functions(roots: Iterable[object]) -> Iterator[FunctionType | functools._lru
         elif isinstance(value, FunctionType) and not _is_library(value):
             yield value
             todo.extend(enclosed_by(value).values())
-            named = _named_globals(value).values()
-            todo.extend(each for each in named if getattr(each, "__module__", None) == value.__module__)
+            for name in names_in(value.__code__):
+                todo.extend(methods.pop(name, ()))
+                named = value.__globals__.get(name)
+                if getattr(named, "__module__", None) == value.__module__:
+                    todo.append(named)
         elif isinstance(value, functools.partial | MethodType):
             todo.extend(_referred_to(value))
-        elif isinstance(value, type) and is_users_class(value):
-            todo.extend(called for each in vars(value).values() for called in _functions_in(each))
 
 
 def is_users_class(cls: type) -> bool:
@@ -94,9 +104,15 @@ def _functions_in(member: object) -> list[object]:
     return [member.func] if isinstance(member, functools.cached_property) else [member]
 
 
+def slots_of(value: object) -> dict[str, Any]:
+    """What the slots of an object hold, those that are filled."""
+    names = (name for cls in type(value).__mro__ for name in cls.__dict__.get("__slots__", ()))
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+
 def _has_state(value: object) -> bool:
     if not isinstance(getattr(value, "__dict__", None), dict):
-        return False
+        return is_users_class(type(value)) and bool(type(value).__dict__.get("__slots__"))
     root = _root(type(value))
     return isinstance(value, _STATE_OF_THE_LIBRARY) or (root not in sys.stdlib_module_names and root not in _COMPILERS)
 

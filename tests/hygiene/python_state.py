@@ -128,9 +128,10 @@ def _threads() -> Any:
 @facet("logging", "levels, handlers and switches of all loggers")
 def _logging() -> Any:
     known = {name: each for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)}
+    set_up = {name: each for name, each in known.items() if each.level or each.handlers or each.disabled or each.filters}
     return {"disabled": logging.root.manager.disable, "class": logging.getLoggerClass()} | {
         name: (each.level, list(map(Same, each.handlers)), each.propagate, each.disabled, list(map(Same, each.filters)))
-        for name, each in {"root": logging.root, **known}.items()
+        for name, each in {"root": logging.root, **set_up}.items()
     }
 
 
