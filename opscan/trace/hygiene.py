@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import random
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -17,24 +19,41 @@ from opscan.trace.asked import AskedStrict
 from opscan.trace.kept import KeptContents
 from opscan.trace.modes import modes_closed
 from opscan.trace.process import settings_unchanged
+from opscan.trace.replaced import replaced
 
 
-def _not_compiled(model: Any = None, **how: Any) -> Any:
-    """What stands for torch.compile, called with a model or to decorate one."""
-    return model if model is not None else (lambda function: function)
+_eager: list[None] = []
+"""One for each block under way in which nothing is compiled."""
+
+
+def _compiled_later(model: Any = None, **how: Any) -> Any:
+    """What stands for torch.compile, called with a model or to decorate one.
+
+    A function that outlives the block, of a module that is imported in it, is compiled when it is called afterwards.
+    """
+    if model is None:
+        return functools.partial(_compiled_later, **how)
+    if not isinstance(model, FunctionType):
+        return model
+    compiled = functools.cache(lambda: torch.compile(model, **how))
+
+    @functools.wraps(model)
+    def later(*args: Any, **kwargs: Any) -> Any:
+        return (model if _eager else compiled())(*args, **kwargs)
+
+    return later
 
 
 @contextmanager
 def _compiled_code_eager() -> Iterator[None]:
     """What torch.compile has wrapped runs uncompiled, and nothing new is wrapped, nor torch._dynamo imported for it."""
     stance = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-    original = torch.compile
-    torch.compile = _not_compiled
+    _eager.append(None)
     try:
-        with stance:
+        with replaced([(torch, "compile", _compiled_later)]), stance:
             yield
     finally:
-        torch.compile = original
+        _eager.pop()
 
 
 @contextmanager
