@@ -112,10 +112,8 @@ def _state_of(value: Any) -> tuple[Any, _Parts]:
     if isinstance(value, np.random.Generator):
         return {"is": Same(value), "state": repr(value.bit_generator.state)}, []
     if isinstance(value, torch.jit.ScriptModule):
-        tensors = {name: each for name, each in (*value.named_parameters(), *value.named_buffers())}
-        return {"is": Same(value), "training": value.training, "names": list(tensors)}, [
-            (f".{name}", _bits_of_script(each)) for name, each in tensors.items()
-        ]
+        tensors = {name: _bits_of_script(each) for name, each in (*value.named_parameters(), *value.named_buffers())}
+        return {"is": Same(value), "training": value.training, "tensors": tensors}, []
     if isinstance(value, type):
         return _state_of_class(value)
     if isinstance(value, FunctionType | MethodType):

@@ -146,9 +146,9 @@ def _collector() -> Any:
     }
 
 
-@facet("source lines", "what linecache holds of files that are there; it grows only by lines of files as they are")
+@facet("source lines", "what linecache holds of sources that are in no file")
 def _lines() -> Any:
-    return {name: Same(each) for name, each in linecache.cache.items() if not os.path.exists(name)}
+    return {name: Same(each) for name, each in linecache.cache.items() if name.startswith("<")}
 
 
 @facet("files", "names, times, modes and contents in the folder for temporary files, and in those below it")

@@ -9,7 +9,7 @@ identity counts, and of `Names` for what a module or a class binds. A difference
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import is_
@@ -116,25 +116,46 @@ def _short(value: object) -> str:
 class Snapshot:
     """All facets of the process at this moment, and all that can be observed of `belongings` and what they reach."""
 
-    def __init__(self, *belongings: object, but: Iterable[str] = ()) -> None:
-        from tests.hygiene import python_state, torch_state  # noqa: F401  # they register their facets
+    def __init__(self, *belongings: object) -> None:
         from tests.hygiene.belongings import observed
 
-        left_out = set(but)
         self._belongings = belongings
-        self.state = {name: each.read() for name, each in FACETS.items() if name not in left_out}
-        self.state["belongings"] = observed(belongings)
-        self._left_out = left_out
+        self.state = {**process(), "belongings": observed(belongings)}
 
     def changes(self) -> list[str]:
         """What is different now; nothing where all is as it was."""
-        return list(differences(self.state, Snapshot(*self._belongings, but=self._left_out).state))
+        return list(differences(self.state, Snapshot(*self._belongings).state))
+
+
+def process() -> dict[str, Any]:
+    """Every facet of the process, as it is now."""
+    from tests.hygiene import python_state, torch_state  # noqa: F401  # they register their facets
+
+    return {name: each.read() for name, each in FACETS.items()}
+
+
+class Watch:
+    """Scans one after the other: what one leaves is what the next one finds, so that each facet is read once a scan."""
+
+    def __init__(self) -> None:
+        self._process = process()
+        self.scans = 0
+
+    def changes(self, scan: Callable[[], object], *belongings: object) -> list[str]:
+        """What a scan changes of the process and of these."""
+        from tests.hygiene.belongings import observed
+
+        before = {**self._process, "belongings": observed(belongings)}
+        scan()
+        self.scans += 1
+        self._process = process()
+        return list(differences(before, {**self._process, "belongings": observed(belongings)}))
 
 
 @contextmanager
-def unchanged(*belongings: object, but: Iterable[str] = ()) -> Iterator[None]:
-    """Fail if the block leaves anything changed, also where it raises. `but` names facets that are left out."""
-    before = Snapshot(*belongings, but=but)
+def unchanged(*belongings: object) -> Iterator[None]:
+    """Fail if the block leaves anything changed, also where it raises."""
+    before = Snapshot(*belongings)
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 import torch
@@ -134,8 +135,11 @@ def _random() -> Any:
         "torch generator": Same(torch.default_generator),
         "cuda": [digest(each.numpy().tobytes()) for each in on_cuda],
         "cuda there": torch.cuda.is_initialized(),
-        "numpy": digest(str(numpy.get_state()).encode()) if numpy else None,
-        "python": digest(str(python.getstate()).encode()),
+        "numpy": [digest(each.tobytes()) if hasattr(each, "tobytes") else each for each in numpy.get_state()]
+        if numpy
+        else None,
+        "python": hash(python.getstate()),
+        "queued for cuda": (len(torch.cuda._queued_calls), vars(torch.cuda._lazy_seed_tracker).copy()),
     }
 
 
@@ -199,13 +203,19 @@ def _distributed() -> Any:
 
 @facet("functions of torch", "what every name of every module of torch stands for, and of its classes of Tensor and Module")
 def _functions() -> Any:
-    modules = [
-        (name, each)
-        for name, each in list(sys.modules.items())
-        if name.startswith("torch") and isinstance(getattr(each, "__dict__", None), dict)
-    ]
+    modules = [(name, each) for name, each in list(sys.modules.items()) if _is_looked_into(name)]
     classes = ((f"{each.__module__}.{each.__qualname__}", each) for each in _CLASSES)
-    return {name: Names(vars(each)) for name, each in (*modules, *classes)}
+    return {name: Names(getattr(each, "__dict__", {})) for name, each in (*modules, *classes)}
+
+
+_COMPILERS = ("_inductor", "_dynamo", "_functorch", "_export", "export", "onnx", "ao", "testing", "_numpy", "sparse")
+
+
+@cache
+def _is_looked_into(name: str) -> bool:
+    """Modules of torch, but those with which it compiles and exports: their names are many, and none is replaced."""
+    parts = name.split(".")
+    return parts[0] == "torch" and (len(parts) == 1 or parts[1] not in _COMPILERS)
 
 
 _CLASSES = [
