@@ -16,7 +16,7 @@ from opscan.trace.calls import PublicNames
 from opscan.trace.driver import Regime
 from opscan.trace.graph import ModuleSite, call_of
 from opscan.trace.hygiene import unchanged_process
-from opscan.trace.kept import tensors_unchanged
+from opscan.trace.kept_tensors import tensors_unchanged
 from opscan.trace.modes import modes_closed
 from opscan.trace.real import MadeUp, RealRecorder
 

@@ -104,7 +104,10 @@ class PublicNames(TorchFunctionMode):
         Within a call this mode is off, so such calls are looked up through doors that switch it on again. Functions
         written in Python get no door: they would take it for themselves and call it forever.
         """
-        doors: list[tuple[Any, str]] = [(torch.autograd, "_engine_run_backward"), (torch.autograd.graph, "_engine_run_backward")]
+        doors: list[tuple[Any, str]] = [
+            (torch.autograd, "_engine_run_backward"),
+            (torch.autograd.graph, "_engine_run_backward"),
+        ]
         for owner, _, short in (name.rpartition(".") for name in names):
             if owner == "torch.nn.functional" and isinstance(getattr(F, short, None), BuiltinFunctionType):
                 doors.append((F, short))

@@ -48,7 +48,8 @@ def functions_heard(around: OnFunction, watched: frozenset[str]) -> Iterator[Non
             return apply.__get__(None, cls)(*args, **kwargs)
 
     def original_of(value: Any) -> Any:
-        return value.__self__.apply if isinstance(value, MethodType) and value.__func__ is heard else value
+        owner: Any = getattr(value, "__self__", None)
+        return owner.apply if isinstance(value, MethodType) and value.__func__ is heard else value
 
     with handed_back(original_of):
         Function.apply = classmethod(heard)  # type: ignore[assignment,method-assign]  # put back below

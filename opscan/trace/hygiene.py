@@ -21,7 +21,6 @@ from opscan.trace.modes import modes_closed
 from opscan.trace.process import settings_unchanged
 from opscan.trace.replaced import replaced
 
-
 _eager: list[None] = []
 """One for each block under way in which nothing is compiled."""
 

@@ -48,9 +48,7 @@ def _dispatch_modes() -> list[Any]:
     return [mode for mode in _dispatch._get_current_dispatch_mode_stack() if getattr(mode, "_mode_key", None) is None]
 
 
-def _restack(
-    now: Callable[[], list[Any]], was: list[Any], pop: Callable[[], Any], push: Callable[[Any], Any]
-) -> None:
+def _restack(now: Callable[[], list[Any]], was: list[Any], pop: Callable[[], Any], push: Callable[[Any], Any]) -> None:
     modes = now()
     same = 0
     while same < min(len(modes), len(was)) and modes[same] is was[same]:

@@ -102,7 +102,9 @@ def _flags() -> Iterator[Setting]:
             yield Setting(getattr(_C, f"_get_{name}_sdp_enabled"), getattr(_C, f"_set_sdp_use_{name}"))
     if hasattr(_C, "_set_fp32_precision_setter"):
         for place in _PRECISIONS:
-            yield Setting(partial(_C._get_fp32_precision_getter, *place), partial(_C._set_fp32_precision_setter, *place))
+            yield Setting(
+                partial(_C._get_fp32_precision_getter, *place), partial(_C._set_fp32_precision_setter, *place)
+            )
 
 
 def getter_of(flag: str) -> Callable[[], Any] | None:
@@ -151,7 +153,7 @@ def _pythons() -> Iterator[Setting]:
     for name in ("stdin", "stdout", "stderr", "excepthook", "displayhook", "unraisablehook"):
         yield _attribute(sys, name)
     yield Setting(lambda: dict(os.environ), _set_environment)
-    yield Setting(_directory, lambda path: path and os.chdir(path))
+    yield Setting(_directory, _change_directory)
     yield Setting(sys.getrecursionlimit, sys.setrecursionlimit)
     yield Setting(partial(locale.setlocale, locale.LC_ALL), partial(locale.setlocale, locale.LC_ALL))
     yield Setting(gc.get_threshold, lambda each: gc.set_threshold(*each))
@@ -164,6 +166,11 @@ def _directory() -> str | None:
     with suppress(OSError):  # it was deleted
         return os.getcwd()
     return None
+
+
+def _change_directory(path: str | None) -> None:
+    if path is not None:
+        os.chdir(path)
 
 
 def _numpy_errors() -> dict[str, str] | None:

@@ -33,7 +33,7 @@ def items_of(container: Any) -> list[tuple[Any, Any]]:
 
 
 def holders(roots: Iterable[object]) -> Iterator[Any]:
-    """All reachable from `roots` that has state of its own: modules, optimizers, schedulers, meters, batches, functions."""
+    """All reachable from `roots` that has state of its own: modules, optimizers, meters, batches, functions."""
     todo, seen, met = list(roots), set[int](), []
     while todo:
         value = todo.pop()

@@ -15,7 +15,7 @@ from opscan.trace.calls import PublicCalls
 from opscan.trace.driver import Regime, borrowing, to_call, trace_under
 from opscan.trace.graph import Role, Trace
 from opscan.trace.hygiene import unchanged_process
-from opscan.trace.kept import KeptTensors
+from opscan.trace.kept_tensors import KeptTensors
 from opscan.trace.recorder import Recorder
 from opscan.trace.traits import traits_of
 from opscan.trace.values import map_tensors, meta_like

@@ -19,7 +19,7 @@ from opscan.trace.asked import AskedStrict
 from opscan.trace.choices import TRUE, Choices, Way
 from opscan.trace.functions import next_sequence_nr
 from opscan.trace.graph import CompositeCall, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
-from opscan.trace.kept import KeptTensors
+from opscan.trace.kept_tensors import KeptTensors
 from opscan.trace.launches import Launch, target_of
 from opscan.trace.provenance import construction_site, look_out, stock_class
 from opscan.trace.traits import traits_of

@@ -81,7 +81,9 @@ def _precisions() -> dict[tuple[str, str], str]:
 def _attribute(facet: str, owner: Any, name: str, *values: Any) -> None:
     """An attribute of a module or an object."""
     put = lambda value: setattr(owner, name, value)  # noqa: E731
-    _setting(facet, f"{getattr(owner, '__name__', type(owner).__name__)}.{name}", lambda: getattr(owner, name), put, *values)
+    _setting(
+        facet, f"{getattr(owner, '__name__', type(owner).__name__)}.{name}", lambda: getattr(owner, name), put, *values
+    )
 
 
 # -- torch
@@ -176,7 +178,9 @@ def _autocast_entered() -> Iterator[None]:
 
 _setting("autocast", "dtype of autocast for xpu", lambda: torch.get_autocast_dtype("xpu"),
          lambda value: torch.set_autocast_dtype("xpu", value), torch.bfloat16, torch.float16)  # fmt: skip
-_setting("autocast", "cache of autocast", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled, True, False)
+_setting(
+    "autocast", "cache of autocast", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled, True, False
+)
 
 _setting("defaults", "default device", torch.get_default_device,
          lambda device: torch.set_default_device(None if device == torch.device("cpu") else device),

@@ -16,14 +16,16 @@ from torch.nn.utils import parametrizations, prune
 
 _ON_VECTORS = """
 Identity() Linear(4,3) Bilinear3 ReLU() ReLU(inplace=True) ReLU6() ELU() SELU() CELU() GELU() SiLU() Mish() Softplus()
-Softshrink() Softsign() Tanh() Tanhshrink() Threshold(0.1,0) Hardtanh() Hardswish() Hardsigmoid() Hardshrink() LeakyReLU()
+Softshrink() Softsign() Tanh() Tanhshrink() Threshold(0.1,0) Hardtanh() Hardswish() Hardsigmoid() Hardshrink()
+LeakyReLU()
 LogSigmoid() Sigmoid() PReLU() PReLU(4) RReLU() GLU() Softmax(-1) LogSoftmax(-1) Softmin(-1) Dropout() AlphaDropout()
 LayerNorm(4) RMSNorm(4) BatchNorm1d(4) BatchNorm1d(4,momentum=None) BatchNorm1d(4,track_running_stats=False)
 LazyLinear(3) LazyBatchNorm1d() Unflatten(1,(2,2)) Linear(4,3,bias=False)
 """
 _ON_SIGNALS = """
 Conv1d(4,3,2) Conv1d(4,4,3,groups=2) ConvTranspose1d(4,3,2) LazyConv1d(3,2) MaxPool1d(2) AvgPool1d(2) LPPool1d(2,2)
-AdaptiveAvgPool1d(3) AdaptiveMaxPool1d(3) FeatureAlphaDropout() Dropout1d() InstanceNorm1d(4) InstanceNorm1d(4,affine=True)
+AdaptiveAvgPool1d(3) AdaptiveMaxPool1d(3) FeatureAlphaDropout() Dropout1d() InstanceNorm1d(4)
+InstanceNorm1d(4,affine=True)
 GroupNorm(2,4) ReflectionPad1d(1) ReplicationPad1d(1) CircularPad1d(1) ZeroPad1d(1) ConstantPad1d(1,.5) BatchNorm1d(4)
 ChannelShuffle(2) RNN(8,5) LSTM(8,5,2) GRU(8,5,bidirectional=True) LSTM(8,5,proj_size=2) TransformerEncoderLayer(8,2,16)
 MultiheadSelf8 Upsample(scale_factor=2) Unfold1 Fold1 Flatten()
@@ -32,7 +34,8 @@ _ON_IMAGES = """
 Conv2d(4,3,2) Conv2d(4,3,3,padding=1,padding_mode='replicate') Conv2d(4,3,3,padding=1,padding_mode='reflect')
 Conv2d(4,3,3,padding=1,padding_mode='circular') ConvTranspose2d(4,3,2) LazyConv2d(3,2) MaxPool2d(2) AvgPool2d(2)
 FractionalMaxPool2d(2,output_size=3) LPPool2d(2,2) AdaptiveAvgPool2d(3) AdaptiveMaxPool2d(3) Dropout2d() BatchNorm2d(4)
-InstanceNorm2d(4) LocalResponseNorm(2) CrossMapLRN2d(2) ReflectionPad2d(1) ReplicationPad2d(1) ZeroPad2d(1) CircularPad2d(1)
+InstanceNorm2d(4) LocalResponseNorm(2) CrossMapLRN2d(2) ReflectionPad2d(1) ReplicationPad2d(1) ZeroPad2d(1)
+CircularPad2d(1)
 PixelShuffle(2) PixelUnshuffle(2) Upsample(scale_factor=2,mode='bilinear') Upsample(scale_factor=2,mode='bicubic')
 UpsamplingNearest2d(scale_factor=2) UpsamplingBilinear2d(scale_factor=2) Unfold(2) SyncBatchNorm(4) Softmax2d()
 """
@@ -111,7 +114,15 @@ MODELS |= {
 }
 _X = lambda: torch.randn(2, 4)  # noqa: E731
 _Y = lambda: torch.randn(2, 4)  # noqa: E731
-for _loss in ("L1Loss", "MSELoss", "SmoothL1Loss", "HuberLoss", "SoftMarginLoss", "KLDivLoss", "MultiLabelSoftMarginLoss"):
+for _loss in (
+    "L1Loss",
+    "MSELoss",
+    "SmoothL1Loss",
+    "HuberLoss",
+    "SoftMarginLoss",
+    "KLDivLoss",
+    "MultiLabelSoftMarginLoss",
+):
     MODELS[_loss] = getattr(nn, _loss), lambda: (_X(), _Y().sigmoid())
 MODELS |= {
     "CrossEntropyLoss": (nn.CrossEntropyLoss, lambda: (_X(), torch.tensor([0, 1]))),
@@ -121,7 +132,12 @@ MODELS |= {
     "CosineEmbeddingLoss": (nn.CosineEmbeddingLoss, lambda: (_X(), _Y(), torch.tensor([1, -1]))),
     "CTCLoss": (
         nn.CTCLoss,
-        lambda: (torch.randn(6, 2, 5).log_softmax(2), torch.tensor([[1, 2], [3, 4]]), torch.tensor([6, 6]), torch.tensor([2, 2])),
+        lambda: (
+            torch.randn(6, 2, 5).log_softmax(2),
+            torch.tensor([[1, 2], [3, 4]]),
+            torch.tensor([6, 6]),
+            torch.tensor([2, 2]),
+        ),
     ),
 }
 
@@ -187,7 +203,9 @@ def _helper(x: torch.Tensor) -> torch.Tensor:
 )
 def _draws(self: Any, x: torch.Tensor) -> Any:
     """Draws from every generator there is, and seeds them."""
-    scale = self.numpy_rng.random() + self.old_rng.rand() + self.python_rng.random() + np.random.rand() + random.random()
+    scale = (
+        self.numpy_rng.random() + self.old_rng.rand() + self.python_rng.random() + np.random.rand() + random.random()
+    )
     x = x[torch.randperm(2, generator=self.torch_rng)] + torch.rand(4) + torch.bernoulli(torch.full((4,), 0.5))
     torch.manual_seed(3)
     torch.cuda.manual_seed_all(3)
@@ -315,7 +333,10 @@ MODELS |= {
     "orthogonal": (lambda: parametrizations.orthogonal(nn.Linear(4, 4)), _floats(2, 4)),
     "pruned": (lambda: prune.l1_unstructured(nn.Linear(4, 4), "weight", 0.5), _floats(2, 4)),
     "compiled": (_compiled, _floats(2, 4)),
-    "scripted": (lambda: torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout())), _floats(2, 4)),
+    "scripted": (
+        lambda: torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout())),
+        _floats(2, 4),
+    ),
     "lazy": (lambda: nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d(), nn.LazyLinear(2)), _floats(2, 4)),
     "a function": (lambda: functools.partial(F.softmax, dim=-1), _floats(2, 4)),
     "complex": (lambda: nn.Linear(4, 4, dtype=torch.complex64), lambda: (torch.randn(2, 4, dtype=torch.complex64),)),

@@ -58,7 +58,10 @@ def _environment() -> Any:
     }
 
 
-@facet("imports", "sys.path, finders, hooks, and the modules that were imported, by identity; new ones only of opscan and torch")
+@facet(
+    "imports",
+    "sys.path, finders, hooks, and the modules that were imported, by identity; new ones only of opscan and torch",
+)
 def _imports() -> Any:
     return {
         "path": list(sys.path),
@@ -84,11 +87,18 @@ def _streams() -> Any:
     }
 
 
-@facet("interpreter", "trace and profile functions, recursion limit, hooks of sys, faulthandler, context, exits registered")
+@facet(
+    "interpreter", "trace and profile functions, recursion limit, hooks of sys, faulthandler, context, exits registered"
+)
 def _interpreter() -> Any:
     hooks = ("excepthook", "displayhook", "unraisablehook", "breakpointhook")
     return {
-        "trace": (Same(sys.gettrace()), Same(sys.getprofile()), Same(threading.gettrace()), Same(threading.getprofile())),
+        "trace": (
+            Same(sys.gettrace()),
+            Same(sys.getprofile()),
+            Same(threading.gettrace()),
+            Same(threading.getprofile()),
+        ),
         "recursion": sys.getrecursionlimit(),
         "switching": sys.getswitchinterval(),
         "hooks": {name: Same(getattr(sys, name)) for name in (*hooks,)} | {"thread": Same(threading.excepthook)},
@@ -102,9 +112,9 @@ def _interpreter() -> Any:
 
 @facet("signals", "handlers of all signals, the alarm")
 def _signals() -> Any:
-    return {each.name: Same(signal.getsignal(each)) for each in signal.valid_signals() if isinstance(each, signal.Signals)} | {
-        "alarm": signal.getitimer(signal.ITIMER_REAL)
-    }
+    return {
+        each.name: Same(signal.getsignal(each)) for each in signal.valid_signals() if isinstance(each, signal.Signals)
+    } | {"alarm": signal.getitimer(signal.ITIMER_REAL)}
 
 
 @facet("locale", "the locale, and how numpy prints and reacts to errors")
@@ -128,7 +138,9 @@ def _threads() -> Any:
 @facet("logging", "levels, handlers and switches of all loggers")
 def _logging() -> Any:
     known = {name: each for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)}
-    set_up = {name: each for name, each in known.items() if each.level or each.handlers or each.disabled or each.filters}
+    set_up = {
+        name: each for name, each in known.items() if each.level or each.handlers or each.disabled or each.filters
+    }
     return {"disabled": logging.root.manager.disable, "class": logging.getLoggerClass()} | {
         name: (each.level, list(map(Same, each.handlers)), each.propagate, each.disabled, list(map(Same, each.filters)))
         for name, each in {"root": logging.root, **set_up}.items()

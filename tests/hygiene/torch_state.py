@@ -41,7 +41,9 @@ def _answer(getter: Any, *args: Any) -> Any:
         return f"raises RuntimeError: {str(error)[:60]}"
 
 
-@facet("torch flags", "every flag of torch with a setter and a getter: strict mode, warn_only, filling, cuDNN, TF32, ...")
+@facet(
+    "torch flags", "every flag of torch with a setter and a getter: strict mode, warn_only, filling, cuDNN, TF32, ..."
+)
 def _flags() -> Any:
     return {name: _answer(getter) for name, getter in flag_getters().items()}
 
@@ -62,7 +64,10 @@ def _backends() -> Any:
     backends: Any = torch.backends
     cudnn, cuda = backends.cudnn, backends.cuda
     precision = getattr(_C, "_get_fp32_precision_getter", None)
-    pairs = [("generic", "all"), *((each, op) for each in ("mkldnn", "cuda") for op in ("all", "conv", "rnn", "matmul"))]
+    pairs = [
+        ("generic", "all"),
+        *((each, op) for each in ("mkldnn", "cuda") for op in ("all", "conv", "rnn", "matmul")),
+    ]
     return {
         "cudnn": [_answer(lambda name=name: getattr(cudnn, name)) for name in _CUDNN],
         "sdp": [getattr(cuda, f"{name}_sdp_enabled")() for name in ("flash", "mem_efficient", "math", "cudnn")],
@@ -124,7 +129,9 @@ def _defaults() -> Any:
     }
 
 
-@facet("random numbers", "states and seeds of the global generators of torch (CPU, and CUDA where it is), numpy, random")
+@facet(
+    "random numbers", "states and seeds of the global generators of torch (CPU, and CUDA where it is), numpy, random"
+)
 def _random() -> Any:
     numpy = sys.modules.get("numpy.random")
     python: Any = sys.modules["random"]
@@ -201,7 +208,9 @@ def _distributed() -> Any:
     }
 
 
-@facet("functions of torch", "what every name of every module of torch stands for, and of its classes of Tensor and Module")
+@facet(
+    "functions of torch", "what every name of every module of torch stands for, and of its classes of Tensor and Module"
+)
 def _functions() -> Any:
     modules = [(name, each) for name, each in list(sys.modules.items()) if _is_looked_into(name)]
     classes = ((f"{each.__module__}.{each.__qualname__}", each) for each in _CLASSES)
