@@ -132,7 +132,8 @@ def _others() -> Iterator[Setting]:
         lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         lambda anomaly: torch.set_anomaly_enabled(*anomaly),
     )
-    yield Setting(partial(_C._autograd._top_saved_tensors_default_hooks, True), _close_saved_tensors_hooks)
+    if hasattr(_C._autograd, "_top_saved_tensors_default_hooks"):  # not in torch 2.6
+        yield Setting(partial(_C._autograd._top_saved_tensors_default_hooks, True), _close_saved_tensors_hooks)
     if hasattr(_C, "_cuda_get_cudnn_benchmark_limit"):
         yield Setting(_C._cuda_get_cudnn_benchmark_limit, _C._cuda_set_cudnn_benchmark_limit)
 

@@ -10,6 +10,7 @@ from types import FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
+import numpy.random
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from opscan.trace.process import FLAGS
 from tests.hygiene.changes import CHANGES, Change
 from tests.hygiene.snapshot import FACETS, Snapshot, differences
+from tests.hygiene.torch_state import flag_getters
 
 
 @contextmanager
@@ -35,3 +37,9 @@ def test_every_facet_has_a_change() -> None:
 
 def test_nothing_is_noticed_where_nothing_changed() -> None:
     assert Snapshot().changes() == []
+
+
+def test_opscan_puts_back_every_flag_that_torch_has_a_setter_and_a_getter_for() -> None:
+    """A flag that a newer torch brings makes this fail. The four are named where FLAGS stands."""
+    others = {"deterministic_algorithms", "thread_name", "torch_function_state", "tracing_state"}
+    assert set(flag_getters()) - set(FLAGS) == others

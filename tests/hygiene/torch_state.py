@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch.nn.modules import module as module_hooks
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
@@ -73,7 +74,7 @@ def _backends() -> Any:
         "sdp": [getattr(cuda, f"{name}_sdp_enabled")() for name in ("flash", "mem_efficient", "math", "cudnn")],
         "fp32": [_answer(precision, *pair) for pair in pairs] if precision else None,
         "fast path": backends.mha.get_fastpath_enabled(),
-        "opt_einsum": (backends.opt_einsum.enabled, backends.opt_einsum.strategy),
+        "opt_einsum": [getattr(getattr(backends, "opt_einsum", None), name, None) for name in ("enabled", "strategy")],
         "engine": backends.quantized.engine,
     }
 
@@ -89,7 +90,7 @@ def _autograd() -> Any:
         "anomaly": (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         "saved tensors": (
             _C._autograd._saved_tensors_hooks_is_enabled(),
-            _C._autograd._top_saved_tensors_default_hooks(True),
+            top(True) if (top := getattr(_C._autograd, "_top_saved_tensors_default_hooks", None)) else None,
         ),
         "forward mode": torch.autograd.forward_ad._current_level,
         "profiler": torch.autograd._profiler_enabled(),
