@@ -27,14 +27,15 @@ _INSIDE = [name for name in vars(_dispatch) if name.startswith("_is_in_")]
 def modes_closed() -> Iterator[None]:
     """Afterwards those function and dispatch modes are on that were on before, the default device's among them."""
     functions, dispatching = _function_modes(), _dispatch_modes()
-    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    context = dict(vars(torch._GLOBAL_DEVICE_CONTEXT))  # empty where no default device was ever set
     device, inside = _device.CURRENT_DEVICE, {name: getattr(_dispatch, name) for name in _INSIDE}
     try:
         yield
     finally:
         _restack(_function_modes, functions, _functions._pop_mode, _functions._push_mode)
         _restack(_dispatch_modes, dispatching, _dispatch._pop_mode, _dispatch._push_mode)
-        torch._GLOBAL_DEVICE_CONTEXT.device_context = context
+        vars(torch._GLOBAL_DEVICE_CONTEXT).clear()
+        vars(torch._GLOBAL_DEVICE_CONTEXT).update(context)
         _device.CURRENT_DEVICE = device
         vars(_dispatch).update(inside)
 

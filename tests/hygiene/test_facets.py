@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import tests.hygiene.python_state  # noqa: F401  # it registers its facets
 from opscan.trace.process import FLAGS
 from tests.hygiene.changes import CHANGES, Change
 from tests.hygiene.snapshot import FACETS, Snapshot, differences

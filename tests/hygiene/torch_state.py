@@ -117,7 +117,7 @@ _DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "ipu", "mtia", "maia", "m
 def _defaults() -> Any:
     return {
         "dtype": torch.get_default_dtype(),
-        "device": (torch.get_default_device(), Same(getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None))),
+        "device": (torch.get_default_device(), Names(vars(torch._GLOBAL_DEVICE_CONTEXT))),
         "made": (torch.empty(0).dtype, torch.empty(0).device),
         "print options": vars(torch._tensor_str.PRINT_OPTS).copy(),
         "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
