@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import sysconfig
 import traceback
 from functools import cache
@@ -45,6 +46,14 @@ def shown_path(file: str) -> str:
 def is_librarys(frame: FrameType) -> bool:
     """Whether a frame runs code of an installed library, and not the user's, Python's, torch's or opscan's."""
     return _distance(frame.f_code.co_filename) == 1
+
+
+def source_lines(file: str) -> list[str]:
+    """The lines of a source file, each with its end; none where it cannot be read, or no file can have such a name."""
+    try:
+        return linecache.getlines(file)
+    except ValueError:  # a null byte, or half of a surrogate pair
+        return []
 
 
 def lines_of(frame: FrameType | None) -> tuple[str, str]:

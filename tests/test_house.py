@@ -20,7 +20,7 @@ from tests.conftest import run_process
 ROOT = Path(opscan.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 ROOMS = [
-    {"errors", "blame", "progress", "formats"},
+    {"errors", "blame", "progress", "formats", "writing"},
     {"rules", "isolation", "traced_for"},
     {"replacements"},
     {"patterns", "environment", "finding", "waiver", "config"},

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opscan.cli.options import add_call, add_environment, add_show, scan_one, verdict_words
+from opscan.cli.output import say, show
 from opscan.cli.results import (
     acceptance,
     add_baseline,
     add_format,
+    check_outputs,
     document_of,
     explain_rule,
     stale_text,
@@ -20,7 +22,7 @@ from opscan.cli.results import (
     text_of,
     write_baseline,
 )
-from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, REPLAY_WORDS, VERDICT_WORDS, complain
+from opscan.cli.words import CLEAN, COULD_NOT_LOOK, REPLAY_WORDS, VERDICT_WORDS, complain
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
@@ -110,17 +112,22 @@ def _check(arguments: argparse.Namespace) -> int:
     if not arguments.targets:
         complain("no target is named: opscan check mymodel:Net")
         return COULD_NOT_LOOK
-    from opscan.distributed.launched import is_launched, joined
+    check_outputs(arguments)
+    from opscan.distributed.launch import is_launched, launch
 
     if arguments.world_size is None and is_launched():
+        from opscan.distributed.launched import joined
         from opscan.together.outcomes import check_together
 
         arguments.device = _device_here(arguments.device)
         with joined(arguments.rank_timeout) as ranks:
-            return check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
+            status = check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
+        if status and not ranks.rank and arguments.processes == 1:
+            complain(
+                f"exit status {status}; torchrun ends with 1 for any but 0, --processes {ranks.size} with this one"
+            )
+        return status
     if arguments.processes > 1:
-        from opscan.distributed.launch import launch
-
         return launch(arguments.processes, arguments.words)
     return _told(arguments, _outcomes(arguments))
 
@@ -140,8 +147,9 @@ def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError
     config = find_config(Path.cwd())
     reports, unseen = _accepted(arguments, config, outcomes)
     if arguments.write_baseline:
-        written = not unseen and write_baseline(arguments.write_baseline, reports)
-        return CLEAN if written else COULD_NOT_LOOK
+        if not unseen:
+            write_baseline(arguments.write_baseline, reports)
+        return COULD_NOT_LOOK if unseen else CLEAN
     stale = stale_waivers_of(config.waivers, reports, not unseen)
     outcome = Outcome(tuple(reports), unseen, stale, arguments.show, arguments.fail_on, bool(arguments.baseline))
     arguments.format = arguments.format or _format_of(arguments.output)
@@ -149,8 +157,8 @@ def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError
     if arguments.output is not None:
         _write(arguments.output, text, reports)
     elif text:
-        print(text)
-    return COULD_NOT_LOOK if unseen else FINDINGS if outcome.fails else CLEAN
+        show(text, arguments.format == "table")
+    return outcome.status
 
 
 def _accepted(
@@ -195,14 +203,16 @@ def _format_of(output: Path | None) -> str:
 
 def _write(output: Path, text: str, reports: Sequence[Report]) -> None:
     """Write a rendering, and print what it comes to."""
-    from opscan.cli.write import write_text
     from opscan.formats.text import printable
     from opscan.report.words import verdict_line
+    from opscan.writing import write_text
 
-    write_text(output, text)
-    for report in reports:
-        print(printable(f"{report.target}: {verdict_line(report)}"))
-    print(f"written to {output}")
+    try:
+        write_text(output, text)
+    finally:
+        for report in reports:
+            say(printable(f"{report.target}: {verdict_line(report)}"))
+    say(f"written to {printable(str(output))}")
 
 
 def _rendered(outcome: Outcome, arguments: argparse.Namespace) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opscan.cli.options import add_call, add_environment, scan_one
+from opscan.cli.output import say, show
 from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, complain
 from opscan.errors import OpscanError, TargetError
+from opscan.formats.text import printable
 
 if TYPE_CHECKING:
     from opscan.config import Config
@@ -111,7 +113,7 @@ def _shown(plan: Plan) -> int:
     from opscan.lint.fix import difference
 
     for mended in plan.files:
-        print(difference(mended), end="")
+        show(difference(mended), sys.stdout.isatty())
     if plan.files:
         complain(f"{_counted(plan)}; --write writes them")
     return CLEAN
@@ -133,7 +135,7 @@ def _written(plan: Plan) -> int:
             complain(str(problem))
             status = COULD_NOT_LOOK
         else:
-            print(f"{mended.file}: written")
+            say(f"{printable(mended.file)}: written")
     return status
 
 
@@ -142,7 +144,7 @@ def _again(words: list[str]) -> int:
     again = [word for word in words if word not in ("--write", "--diff")]
     ended = subprocess.run([sys.executable, "-m", "opscan", *again], capture_output=True, text=True, check=False)
     if ended.returncode == CLEAN:
-        print("scanned again: clean")
+        say("scanned again: clean")
         return CLEAN
     sys.stderr.write(ended.stderr)
     if ended.returncode == FINDINGS:

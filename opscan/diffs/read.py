@@ -19,7 +19,8 @@ _BEHAVIOUR = ("verdict", "default", "strict", "warn_only", "bits")
 class Spotted:
     """One place of one finding: what it is called by, and what is said of it there.
 
-    `line` is for people, "file:line"; `reason` is that of the waiver that accepts it.
+    `line` is for people, "file:line"; `reason` is that of the waiver that accepts it; `ranks` are those that have it,
+    None for all.
     """
 
     fingerprint: str
@@ -32,6 +33,7 @@ class Spotted:
     count: int
     behaviour: tuple[str, ...]
     reason: str | None = None
+    ranks: tuple[int, ...] | None = None
 
     @property
     def kin(self) -> tuple[str, ...]:
@@ -51,12 +53,16 @@ class Spotted:
 
 @dataclass(frozen=True, slots=True)
 class ReadReport:
-    """One report of a document: its target, what it is for in words, its places and the ops that no rule speaks for."""
+    """One report of a document: its target, what it is for in words, its places and the ops that no rule speaks for.
+
+    `world` is how many ranks it is about, and whether they all ran; None for a single process.
+    """
 
     target: str
     environment: Mapping[str, object]
     places: tuple[Spotted, ...]
     unknown: frozenset[str]
+    world: tuple[int, bool] | None = None
 
 
 def read_document(path: str) -> list[ReadReport]:
@@ -87,7 +93,15 @@ def read_report(content: Any, where: str) -> ReadReport:
         for at, each in enumerate(_get(content, "findings", list, where))
         for place in _places(each, f"{where}.findings[{at}]")
     ]
-    return ReadReport(target, environment, tuple(places), frozenset(unknown))
+    return ReadReport(target, environment, tuple(places), frozenset(unknown), _world(content, where))
+
+
+def _world(content: Any, where: str) -> tuple[int, bool] | None:
+    """A document of an older opscan has none."""
+    world = content.get("world")
+    if world is None:
+        return None
+    return _get(world, "size", int, f"{where}.world"), _get(world, "real", bool, f"{where}.world")
 
 
 def _places(finding: Any, where: str) -> Iterator[Spotted]:
@@ -95,6 +109,7 @@ def _places(finding: Any, where: str) -> Iterator[Spotted]:
     behaviour = tuple(_get(finding, key, str, where) for key in _BEHAVIOUR)
     waived = finding.get("waived")
     reason = _get(waived, "reason", str, f"{where}.waived") if waived is not None else None
+    ranks = tuple(_get(finding, "ranks", list, where)) if finding.get("ranks") is not None else None
     for at, place in enumerate(_get(finding, "places", list, where)):
         there = f"{where}.places[{at}]"
         yield Spotted(
@@ -108,6 +123,7 @@ def _places(finding: Any, where: str) -> Iterator[Spotted]:
             _get(place, "count", int, there),
             behaviour,
             reason,
+            ranks,
         )
 
 

@@ -14,7 +14,7 @@ from torch import fx, nn
 from opscan.blame import one_line, user_line
 from opscan.distributed.collectives import reductions_noted
 from opscan.distributed.wrapping import renew_reducers
-from opscan.errors import TraceError
+from opscan.errors import OpscanError, TraceError
 from opscan.trace.autocast import Autocast, Casting, on_target
 from opscan.trace.borrow import Belongings, StandIn, Twins, borrowed, meta_or_known
 from opscan.trace.calls import PublicCalls
@@ -376,7 +376,7 @@ def _user_errors(call: Callable[..., Any], recorder: Recorder) -> Iterator[None]
     """Turn what the target raises into one TraceError that names the user's line, and the watched Function it ran."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OpscanError):
         raise
     except BaseException as error:
         raise TraceError(

@@ -7,7 +7,7 @@ import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -267,7 +267,13 @@ class Recorder(Values):
             if self.launched != launched:
                 node.meta["launches"] = self.launched - launched
             self._record_result(node, args[0] if traits.sends else result)
+            if traits.sends and self._works:
+                self._works[-1].on_wait = partial(self._note_wait, node)
             return result
+
+    def _note_wait(self, collective: fx.Node) -> None:
+        """Remember the op after which a collective was waited for, the first time."""
+        collective.meta.setdefault("waited_after", self.current)
 
     def launch(self, launch: Launch) -> None:
         """Record the launch of a kernel as a node: it reads what it is given, and writes in place."""

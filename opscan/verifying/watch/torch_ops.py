@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any, NamedTuple
 
@@ -30,7 +30,8 @@ _PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
 class _Facts(NamedTuple):
     """Of an op: its name, whether it draws or allocates without writing, the arguments it writes to, and names of all.
 
-    `views` returns other views of its inputs; `overwrites` does not read what it writes to.
+    `views` returns other views of its inputs; `overwrites` does not read what it writes to; `sums` adds up over
+    ranks in place, as DDP's reducer does.
     """
 
     name: str
@@ -39,6 +40,7 @@ class _Facts(NamedTuple):
     writes: tuple[tuple[int, str], ...]
     views: bool
     overwrites: bool
+    sums: bool
     arguments: tuple[str, ...]
 
     @property
@@ -66,6 +68,7 @@ def _facts_of(func: Any) -> _Facts:
             writes=writes,
             views=aliases and (not writes or str(func).startswith("aten.set_.")),
             overwrites=drawing or ".out" in str(func) or str(func).startswith(_OVERWRITE),
+            sums=str(func).startswith("c10d.allreduce_"),
             arguments=tuple(each.name for each in arguments),
         )
     return found
@@ -77,6 +80,7 @@ class Watch(TorchDispatchMode):
     def __init__(self, recording: Recording, modules: Modules) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.unwritten: Storages[tuple[str, str]] = Storages()
+        self.summed: Callable[[Sequence[Any]], None] = lambda args: None
         self._recording = recording
         self._modules = modules
         self._known: Storages[bool] = Storages()
@@ -93,6 +97,8 @@ class Watch(TorchDispatchMode):
         if recording.silent:
             return func(*args, **kwargs)
         facts = _facts_of(func)
+        if facts.sums:
+            self.summed(args)
         if recording.wants_ops:
             return self._watched(func, facts, args, kwargs)
         result = func(*args, **kwargs)
