@@ -269,13 +269,18 @@ class _Scan:
             wrap=step.wrap,
         )
         look = partial(_glance, step, self.casting)
+
+        def traces(input_grad: bool) -> tuple[Trace, ...]:
+            run = partial(trace, input_grad=input_grad)
+            return (run(),) if self.on_cpu else every_way(run, look)  # real values take one way
+
         try:
-            return step, every_way(partial(trace, input_grad=step.input_grad), look), note
+            return step, traces(step.input_grad), note
         except TraceError as error:
             if self.input_grad is not None or not step.input_grad or error.call:
                 raise informed(error, self.rules, self.environment) from error.__cause__
         refused = "the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)"
-        return replace(step, input_grad=False), every_way(partial(trace, input_grad=False), look), (refused, *note)
+        return replace(step, input_grad=False), traces(False), (refused, *note)
 
 
 def _world(traces: Sequence[Trace]) -> World | None:

@@ -20,6 +20,7 @@ from opscan.trace.functions import functions_heard
 from opscan.trace.graph import Trace
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.launches import launches_heard
+from opscan.trace.modes import modes_closed
 from opscan.trace.provenance import recorded_construction
 from opscan.trace.recorder import Recorder
 from opscan.trace.refusals import user_errors
@@ -52,6 +53,7 @@ def constructing(device: str = "cuda") -> Iterator[None]:
         PublicCalls(),
         Values(NoChoices()),
         unwritten_remembered(on_meta=True),
+        modes_closed(),
     ):
         yield
 
@@ -86,7 +88,7 @@ class Regime:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Surrounds the user's code while it runs: sees its public calls and its ops."""
-        with self.calls, self.recorder:
+        with self.calls, self.recorder, modes_closed():
             yield
 
     def launches(self) -> AbstractContextManager[None]:
@@ -135,6 +137,7 @@ def on_meta(
         stack.enter_context(PublicCalls())
         stack.enter_context(values)
         stack.enter_context(autocast.region())
+        stack.enter_context(modes_closed())
         yield twins
 
 
