@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from opscan.formats.text import printable_prose
 from opscan.verifying.cause import KINDS
 from opscan.verifying.growth import Row
 from opscan.verifying.outcome import Verification
@@ -31,7 +32,7 @@ def render_text(found: Verification, width: int = 80) -> str:
     lines += _labelled("compared", compared_words(found), width)
     if cause is not None and found.growth.rows:
         lines += ["", *growth_lines(found)]
-    return "\n".join(lines).rstrip() + "\n"
+    return printable_prose("\n".join(lines).rstrip()) + "\n"
 
 
 def run_names(found: Verification) -> Iterator[str]:

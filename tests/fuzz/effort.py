@@ -1,0 +1,20 @@
+"""How much is tried: a few random cases in the suite, the same each time; many with `--hypothesis-profile=long`."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, Phase, settings
+
+LONG = 5000
+
+
+def effort(examples: int) -> settings:
+    """Settings for a property: so many examples in the suite, fifty times as many, and other ones, in a long run."""
+    is_long = settings.default is not None and settings.default.max_examples == LONG
+    return settings(
+        max_examples=examples * LONG // 100 if is_long else examples,
+        derandomize=not is_long,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    )
