@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -20,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     arguments = _parser(words).parse_args(words)
     arguments.words = list(words)
+    for category in (SyntaxWarning, DeprecationWarning):  # of a source that is only read: ast.parse calls it <unknown>
+        warnings.filterwarnings("ignore", category=category, module="<unknown>")
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()

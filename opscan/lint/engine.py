@@ -11,7 +11,7 @@ from opscan.lint.module import Module
 from opscan.lint.noqa import is_silenced
 from opscan.lint.prefilter import rules_for
 from opscan.lint.rule import Rule
-from opscan.lint.source import NotTextError, characters, decode
+from opscan.lint.source import NotTextError, characters, decode, split_lines
 
 if TYPE_CHECKING:
     from opscan.lint.notebook import Notebook
@@ -73,7 +73,7 @@ def _notebook(text: str) -> Notebook:
 
 def _parsable(notebook: Notebook) -> str:
     """The cells that are Python; the lines of the others are left empty."""
-    lines = notebook.text.splitlines(keepends=True)
+    lines = split_lines(notebook.text)
     cells: dict[int, list[int]] = {}
     for number, origin in enumerate(notebook.lines):
         cells.setdefault(origin.cell, []).append(number)
