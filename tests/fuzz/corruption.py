@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -62,20 +63,20 @@ def damaged_value(value: Any, random: Random) -> Any:
     """A value of JSON in which one thing, at any depth, is removed, doubled or exchanged."""
     holders = list(_holders(value))
     if not holders or random.random() < 0.03:
-        return random.choice(ODD_VALUES)
+        return deepcopy(random.choice(ODD_VALUES))
     holder, key = random.choice(holders)
     match random.randrange(5):
         case 0:
             del holder[key]
         case 1:
             other, place = random.choice(holders)
-            holder[key] = json.loads(json.dumps(other[place])) if place in other or isinstance(other, list) else None
+            holder[key] = deepcopy(other[place])
         case 2 if isinstance(holder, dict):
             holder[f"{key}x"] = holder.pop(key)
         case 3 if isinstance(holder, list):
-            holder.append(holder[key])
+            holder.append(deepcopy(holder[key]))
         case _:
-            holder[key] = random.choice(ODD_VALUES)
+            holder[key] = deepcopy(random.choice(ODD_VALUES))
     return value
 
 

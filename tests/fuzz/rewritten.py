@@ -1,6 +1,6 @@
 """The same program in other words: written anew from its syntax tree, and with other names for what it names itself.
 
-`python -m tests.fuzz.rewritten FOLDER...` compares what the rules say of each file before and after, and lints them all.
+`python -m tests.fuzz.rewritten FOLDER...` compares what the rules say of each file before and after.
 """
 
 from __future__ import annotations

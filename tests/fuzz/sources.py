@@ -33,10 +33,11 @@ load_all()
 EVERY = Options(tuple(RULES.values()))
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 _WORDS = (
-    "torch", "np", "random", "seed", "self", "lambda", "async ", "await ", "yield", "*", "**", ":=", "@", "...", "(", ")",
-    "[", "]", "{", "}", ":", ",", "=", ".", "->", "\\\n", "\n", "\n    ", "\t", "f'{", "}'", "'''", "#", "# noqa", "\r",
-    "\x0c", "\u2028", "é", "ｔorch", "\x00", "0x", "1_", "1e999", "None", "match x:\n    case _: ", "global torch\n",
-    "nonlocal x\n", "del torch\n", "from . import *\n", "import torch as torch.nn\n", "type X = int\n", "except* E:\n",
+    "torch", "np", "random", "seed", "self", "lambda", "async ", "await ", "yield", "*", "**", ":=", "@", "...", "(",
+    ")", "[", "]", "{", "}", ":", ",", "=", ".", "->", "\\\n", "\n", "\n    ", "\t", "f'{", "}'", "'''", "#", "# noqa",
+    "\r", "\x0c", "\u2028", "é", "\uff54orch", "\x00", "0x", "1_", "1e999", "None", "match x:\n    case _: ",
+    "global torch\n", "nonlocal x\n", "del torch\n", "from . import *\n", "import torch as torch.nn\n",
+    "type X = int\n", "except* E:\n",
 )  # fmt: skip
 _LONGEST = 60_000
 """Bytes of a file that is taken whole; of longer ones a part is taken."""
