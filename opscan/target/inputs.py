@@ -41,9 +41,13 @@ GRAMMAR = (
 DEFAULT_BOUND = 2
 
 _WORD = re.compile(
-    r"(?:(?P<name>[^\W\d]\w*)=)?(?:(?P<dtype>\w+):)?(?P<shape>scalar|\d+(?:x\d+)*)"
-    r"(?:<(?P<bound>\d+)|=(?P<values>-?\d+(?:\*\d+)?(?:,-?\d+(?:\*\d+)?)*))?"
+    r"(?:(?P<name>[^\W\d]\w*)=)?(?:(?P<dtype>\w+):)?(?P<shape>scalar|N(?:xN)*)"
+    r"(?:<(?P<bound>N)|=(?P<values>-?N(?:\*N)?(?:,-?N(?:\*N)?)*))?".replace("N", "[0-9]{1,20}")
 )
+_MOST_BYTES = 2**62
+"""Of a tensor on meta, which takes none: torch counts them in 64 bits."""
+_MOST_INTEGERS = 2**28
+"""Integers and booleans are there for real: so many are at most 2 GiB."""
 _PLAIN_WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -116,6 +120,7 @@ def parse_input(text: str) -> InputSpec:
     is_one = len(values) == 1 and values[0][1] == 1
     spec = InputSpec(shape, dtype, bound, match["name"], values[0][0] if is_one else None, () if is_one else values)
     _check_range(spec, text)
+    _check_size(spec, text)
     return spec
 
 
@@ -138,6 +143,16 @@ def _check_range(spec: InputSpec, text: str) -> None:
         raise InputError(f"the {what} in {text!r} is not between {least} and {range_.max}", "--input", GRAMMAR)
     if spec.values and not all(count for _, count in spec.values):
         raise InputError(f"a value in {text!r} stands no time at all", "--input", GRAMMAR)
+
+
+def _check_size(spec: InputSpec, text: str) -> None:
+    dtype = DTYPES[spec.dtype]
+    size = math.prod(each for each in spec.shape if each)  # strides do not count a size of 0
+    if size * dtype.itemsize > _MOST_BYTES:
+        raise InputError(f"too large: {text!r}", "--input", f"A tensor has at most {_MOST_BYTES:,} bytes.")
+    if not (dtype.is_floating_point or dtype.is_complex) and size > _MOST_INTEGERS:
+        hint = f"Integers and booleans are made for real: {_MOST_INTEGERS:,} at most."
+        raise InputError(f"too large: {text!r}", "--input", hint)
 
 
 def make_inputs(specs: Iterable[InputSpec]) -> Inputs:
