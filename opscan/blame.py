@@ -74,6 +74,9 @@ def user_line(error: BaseException) -> str:
 
 def one_line(error: BaseException, limit: int = 200) -> str:
     """`ValueError: message`, the first line only, cut to about `limit` characters."""
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # the user's own __str__
+        lines = []
     text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from opscan.blame import one_line, user_line
 from opscan.config import InputRule
 from opscan.cost import cost_since
 from opscan.distributed.ranks import World
@@ -17,7 +18,7 @@ from opscan.distributed.report import world_of
 from opscan.distributed.world import is_open, ranks_here, world
 from opscan.distributed.wrapping import REPLICATED, is_bare, replicated
 from opscan.environment import Environment, Strictness, make_environment
-from opscan.errors import TraceError
+from opscan.errors import InputError, OpscanError, TraceError
 from opscan.match import Matched, match, merged
 from opscan.observe.plan import Plan, check_memory, plan_run, rebuilt
 from opscan.observe.step import Step, memory_needed, observe
@@ -162,7 +163,8 @@ def scan_target(
     rules = rules if rules is not None else load_rules()
     scan = _Scan(environment, mode, loss, input_grad, rules, trace_device == "cpu")
     if scan.on_cpu:
-        check_memory(memory_needed(Step(target.call, ())), target.label)
+        held = inputs or Inputs()
+        check_memory(memory_needed(Step(target.call, held.args, held.kwargs)), target.label)
         target = replace(rebuilt(target, rebuild), assumptions=(*target.assumptions, ON_CPU))
     settling = partial(settle, given=inputs, training=mode == "train", has_loss=loss is not None)
     settled, step, traces, refused = scan.looked(partial(scan.prepared, target, inputs, settling, configured))
@@ -240,6 +242,10 @@ class _Scan:
         step = Step(target.call, found.args, found.kwargs, call, self.mode, grad, self.environment.amp)
         return replace(target, assumptions=assumptions), step, found.assumed
 
+    def _ways(self, trace: Callable[..., Trace], look: Callable[[Way], frozenset[Place]]) -> tuple[Trace, ...]:
+        """On the CPU values are there, and decide which way is gone."""
+        return (trace(),) if self.on_cpu else every_way(trace, look)
+
     def _without_loss_target(self, target: Target, inputs: Inputs | None) -> tuple[Inputs | None, object]:
         """An input named as the loss's target goes to the loss, where the forward has no such parameter."""
         if inputs is None or self.loss is None or TARGET_NAME in names_of(target):
@@ -270,12 +276,12 @@ class _Scan:
         )
         look = partial(_glance, step, self.casting)
         try:
-            return step, every_way(partial(trace, input_grad=step.input_grad), look), note
+            return step, self._ways(partial(trace, input_grad=step.input_grad), look), note
         except TraceError as error:
             if self.input_grad is not None or not step.input_grad or error.call:
                 raise informed(error, self.rules, self.environment) from error.__cause__
         refused = "the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)"
-        return replace(step, input_grad=False), every_way(partial(trace, input_grad=False), look), (refused, *note)
+        return replace(step, input_grad=False), self._ways(partial(trace, input_grad=False), look), (refused, *note)
 
 
 def _world(traces: Sequence[Trace]) -> World | None:
@@ -309,4 +315,11 @@ def _bind_loss(
     if loss is None:
         return None
     function = load_loss(loss)
-    return make_loss(function, run_forward(inputs.args, dict(inputs.kwargs)), target, lambda: on_meta([function]))
+    try:
+        output = run_forward(inputs.args, dict(inputs.kwargs))
+    except OpscanError:
+        raise
+    except (Exception, SystemExit) as error:
+        what, hint = f"the forward fails on these inputs: {one_line(error)}", "Correct --input or --inputs."
+        raise InputError(what, user_line(error) or "--loss", hint) from error
+    return make_loss(function, output, target, lambda: on_meta([function]))
