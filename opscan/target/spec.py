@@ -11,7 +11,7 @@ from opscan.errors import TargetError
 
 FORMS = "pkg.mod:Name, path/to/file.py:Name or mod:Name(10, depth=2)"
 
-_STEP = r"""\.[^\W\d]\w*|\[(?:-?\d+|'[^']*'|"[^"]*")\]"""
+_STEP = r"""\.[^\W\d]\w*|\[(?:-?[0-9]{1,9}|'[^'\\\r\n\0]*'|"[^"\\\r\n\0]*")\]"""
 _TARGET = re.compile(rf"(?P<module>.+?):(?P<name>[^\W\d]\w*(?:{_STEP})*)\s*(?P<call>\(.*\))?", re.DOTALL)
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
