@@ -1,4 +1,4 @@
-"""Random models: scanned without an error, alike on meta and on the CPU, however they are written, as strict mode has it."""
+"""Random models: alike on meta and on the CPU, however they are written, and as strict mode itself has it."""
 
 from __future__ import annotations
 

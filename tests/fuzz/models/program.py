@@ -1,4 +1,4 @@
-"""Random models: a chain of pieces with branches in it, of which each is known to run on what the one before returns."""
+"""Random models: a chain of pieces, with branches, each of which is known to run on what the one before returns."""
 
 from __future__ import annotations
 
