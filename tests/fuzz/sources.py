@@ -39,7 +39,7 @@ _WORDS = (
     "global torch\n", "nonlocal x\n", "del torch\n", "from . import *\n", "import torch as torch.nn\n",
     "type X = int\n", "except* E:\n",
 )  # fmt: skip
-_LONGEST = 60_000
+_LONGEST = 10_000
 """Bytes of a file that is taken whole; of longer ones a part is taken."""
 
 
@@ -88,7 +88,7 @@ def _text(random: Random) -> str:
     if len(data) > _LONGEST:
         lines = data.splitlines(keepends=True)
         at = random.randrange(len(lines))
-        data = b"".join(lines[at : at + 400])
+        data = b"".join(lines[at : at + 120])
     return data.decode("utf-8", "replace")
 
 

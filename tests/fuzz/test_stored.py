@@ -79,6 +79,7 @@ CONFIG_HEAD = '[[tool.opscan.waive]]\nrule = "OPS101"\nreason = "x"\n'
     pytest.param("observed.json", '{"schema": 1, "device": "a", "kind": "cpu", "torch": "2", "rows": 1}', "rows is 1"),
     pytest.param("run.opslog", '{"opslog": 1}\n{"e": "ops", "k": 0, "ops": [[0, 1, 2]]}\n', "lacks", id="a lost site"),
     pytest.param("run.opslog", '{"opslog": 1}\n{"e": "value", "k": 0}\n', "lacks", id="a value without a name"),
+    pytest.param("run.opslog", '{"opslog": 1}\n{"e": "step", "k": 0, "ep": "1"}\n', "epoch", id="an epoch in words"),
 ])  # fmt: skip
 def test_found_once(name: str, text: str, says: str | None, tmp_path: Path) -> None:
     path = tmp_path / name
