@@ -8,7 +8,7 @@ LONG = 5000
 
 
 def effort(examples: int) -> settings:
-    """Settings for a property: so many examples in the suite, fifty times as many, and other ones, in a long run."""
+    """Settings for a property, without shrinking: so many examples in the suite, fifty times as many, and other ones, in a long run."""
     is_long = settings.default is not None and settings.default.max_examples == LONG
     return settings(
         max_examples=examples * LONG // 100 if is_long else examples,
@@ -16,5 +16,5 @@ def effort(examples: int) -> settings:
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        phases=(Phase.explicit, Phase.generate),
     )
