@@ -8,7 +8,10 @@ LONG = 5000
 
 
 def effort(examples: int) -> settings:
-    """Settings for a property, without shrinking: so many examples in the suite, fifty times as many, and other ones, in a long run."""
+    """Settings for a property: so many examples in the suite; fifty times as many, and others, in a long run.
+
+    Nothing is shrunk: inputs are small as drawn, and shrinking a model runs hundreds of scans.
+    """
     is_long = settings.default is not None and settings.default.max_examples == LONG
     return settings(
         max_examples=examples * LONG // 100 if is_long else examples,

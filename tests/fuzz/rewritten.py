@@ -23,9 +23,9 @@ READS_COMMENTS = {"OPL402"}
 Counts = Counter[str]
 
 
-def counts(text: str) -> Counts | None:
+def counts(text: str, file: str = "x.py") -> Counts | None:
     """How often each rule speaks; None where the file is not judged."""
-    result = lint_whole(text.encode("utf-8", "surrogatepass"), "x.py")
+    result = lint_whole(text.encode("utf-8", "surrogatepass"), file)
     return None if result.problem else counted(result)
 
 
@@ -93,7 +93,7 @@ def main(folders: Sequence[str]) -> int:
         compared += 1
         before = counted(result)
         for rewrite in (reformatted, renamed):
-            after = counts(rewrite(tree))
+            after = counts(rewrite(tree), str(path))
             if after != before:
                 differing += 1
                 print(f"{path}: {rewrite.__name__}: {dict(before)} {after and dict(after)}", flush=True)

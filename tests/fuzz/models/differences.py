@@ -10,6 +10,7 @@ ON_CPU = {
     "nn.GRU(": "as nn.RNN",
     "nn.Mish(": "backward: the CPU and CUDA have a kernel, meta the formula: mish_backward in native_functions.yaml",
     "F.scaled_dot_product_attention(": "the CPU has a flash kernel for four dimensions: transformers/sdp_utils_cpp.cpp",
+    "quantile(": "torch 2.6 reads on the CPU whether q is between 0 and 1, with ops: quantile in native/Sorting.cpp",
     "nn.CTCLoss(": "the targets are moved off the CPU only where the input is not there: ctc_loss in LossCTC.cpp",
 }
 """By a word of what builds the module, or of the call."""
