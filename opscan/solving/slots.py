@@ -45,8 +45,9 @@ def ways_to_call(target: Target, given: Inputs) -> tuple[Slots, ...]:
     if target.model is None and has_given:
         return ((),)
     _check_forward(target)
-    _check_names(target, given)
     required = _left(parameters, given)
+    if required:
+        _check_names(target, given)
     if target.model is None or (target.call is not target.model and _OBJECTS & {slot.name for slot in required}):
         return _ways_to_step(target, required, parameters)
     if has_given:

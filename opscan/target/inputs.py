@@ -120,7 +120,6 @@ def parse_input(text: str) -> InputSpec:
     is_one = len(values) == 1 and values[0][1] == 1
     spec = InputSpec(shape, dtype, bound, match["name"], values[0][0] if is_one else None, () if is_one else values)
     _check_range(spec, text)
-    _check_size(spec, text)
     return spec
 
 
@@ -145,22 +144,25 @@ def _check_range(spec: InputSpec, text: str) -> None:
         raise InputError(f"a value in {text!r} stands no time at all", "--input", GRAMMAR)
 
 
-def _check_size(spec: InputSpec, text: str) -> None:
+def _check_size(spec: InputSpec) -> None:
     dtype = DTYPES[spec.dtype]
     size = math.prod(each for each in spec.shape if each)  # strides do not count a size of 0
     if size * dtype.itemsize > _MOST_BYTES:
-        raise InputError(f"too large: {text!r}", "--input", f"A tensor has at most {_MOST_BYTES:,} bytes.")
+        raise InputError(f"too large: {spec}", "--input", f"A tensor has at most {_MOST_BYTES:,} bytes.")
     if not (dtype.is_floating_point or dtype.is_complex) and size > _MOST_INTEGERS:
         hint = f"Integers and booleans are made for real: {_MOST_INTEGERS:,} at most."
-        raise InputError(f"too large: {text!r}", "--input", hint)
+        raise InputError(f"too large: {spec}", "--input", hint)
 
 
 def make_inputs(specs: Iterable[InputSpec]) -> Inputs:
     """The tensors: floats and complex on the meta device, integers and booleans concrete on the CPU.
 
-    The values are the same each time and no random number is drawn. Raises InputError if a name comes twice.
+    The values are the same each time and no random number is drawn. Raises InputError if a name comes twice, and for
+    sizes that no memory holds.
     """
     specs = tuple(specs)
+    for spec in specs:
+        _check_size(spec)
     names = [spec.name for spec in specs if spec.name]
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"the input {min(twice)!r} is given twice", "--input", "Give each name once.")

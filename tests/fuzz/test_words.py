@@ -11,9 +11,11 @@ from unittest.mock import patch
 
 import hypothesis
 import pytest
+import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import opscan
 from opscan.cli import main
 from opscan.errors import InputError, OpscanError
 from opscan.target.inputs import make_inputs, parse_init, parse_input
@@ -46,7 +48,7 @@ def test_any_input_is_read_as_it_is_written_or_refused(text: str) -> None:
         return
     assert parse_input(str(spec)) == spec
     made = value_or_error(lambda: make_inputs([spec]))
-    assert not isinstance(made, OpscanError)
+    assert not isinstance(made, OpscanError) or "too large" in made.what
 
 
 @effort(60)
@@ -84,3 +86,9 @@ def status_of(words: Iterable[str]) -> int:
 def test_any_words_end_in_an_exit_status(words: list[str]) -> None:
     hypothesis.note(repr(words))
     assert status_of(words) in (0, 1, 2)
+
+
+def test_what_the_forward_does_not_take_is_said_at_once() -> None:
+    said = value_or_error(lambda: opscan.check("tests.fuzz.zoo:Words", {"idss": torch.zeros(2, 3, dtype=torch.int64)}))
+    assert "the forward takes no 'idss'" in str(said)
+    assert "Did you mean ids?" in str(said)
