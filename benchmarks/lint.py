@@ -1,29 +1,27 @@
 """What linting costs, beside other linters on the same tree in one run: `python benchmarks/lint.py [FOLDER]`.
 
-Every round runs each program once, one after the other, so that whatever else the machine does falls on all; the table
-has medians of wall time, of CPU time with that of child processes, and of the ratios of both within a round. On a
-machine with other work the CPU time says more. ruff, torchdetscan and torchfix are found on PATH or in --bin; what is
-missing has no row. Ratios are the others' time by opscan's, for ruff and `python -c pass` the reverse. All run with
-bytecode written beside their sources, as pip leaves it.
+ruff, torchdetscan, torchfix, semgrep and pylint with dslinter are found on PATH or in --bin; what is missing has no
+row. The tree is torch's own `torch/nn` by default. torchfix, semgrep and pylint take minutes for it: beside them opscan
+lints FILES of its files too. What each of them is asked for is in `commands`; none needs a network. To have them:
+
+    python -m venv peers && peers/bin/pip install ruff torchfix torchdetscan semgrep "pylint<3" dslinter
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
-import platform
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+from measure import Row, child, compare
+from table import printed
 
 WALK = """
 import ast, pathlib, sys
@@ -31,8 +29,6 @@ for path in pathlib.Path(sys.argv[1]).rglob("*.py"):
     for node in ast.walk(ast.parse(path.read_bytes())):
         pass
 """
-ROOT = Path(__file__).resolve().parent.parent
-OPSCAN = [sys.executable, "-m", "opscan", "lint"]
 PIECE = """
 class Net{0}(nn.Module):
     def __init__(self, files):
@@ -57,149 +53,110 @@ def train{0}(loader, seed):
             (model(x) - y).sum().backward()
 """
 HEAD = "import os\nimport numpy as np\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
+SEMGREP = """\
+rules:
+  - {id: flag, languages: [python], severity: WARNING, message: m, pattern: torch.backends.cudnn.benchmark = True}
+  - {id: cuda-seed, languages: [python], severity: WARNING, message: m, pattern: torch.cuda.manual_seed($X)}
+  - {id: np-seed, languages: [python], severity: WARNING, message: m, pattern: np.random.seed(...)}
+  - {id: loader, languages: [python], severity: WARNING, message: m, pattern: "DataLoader(..., shuffle=True, ...)"}
+"""
+FILES = 24
 
 
-@dataclass(frozen=True)
-class Row:
-    what: str
-    wall_seconds: float | None
-    cpu_seconds: float
-    wall_ratio: float | None
-    cpu_ratio: float
-    target: str
+def rows(tree: str, folder: str, runs: int) -> Iterator[Row]:
+    """The tree with what is quick, a part of it with what is slow, and files of one, ten and fifty times the length."""
+    with tempfile.TemporaryDirectory() as part:
+        for path in sorted(Path(tree).rglob("*.py"), key=lambda path: -path.stat().st_size)[:FILES]:
+            shutil.copy(path, Path(part, f"{path.parent.name}_{path.name}"))
+        Path(part, "rules.yaml").write_text(SEMGREP)
+        own, own_part = (child(sys.executable, "-m", "opscan", "lint", each) for each in (tree, part))
+        name, part_name = f"opscan lint {_short(tree)}", f"opscan lint, {FILES} files of {_short(tree)}"
+        quick, slow = commands(tree, part, folder)
+        for other, words in quick.items():
+            yield compare("lint", name, own, other, child(*words), runs, above=True)
+        if ruff := _program("ruff", folder):
+            words = (ruff, "check", "--isolated", "--no-cache", "--select", "NPY002,S311", tree)
+            yield compare("lint", name, own, "ruff check, two rules", child(*words), runs, 8.0)
+        for other, words in slow.items():
+            target = 100.0 if "torchfix" in other else None
+            yield compare("lint", part_name, own_part, other, child(*words), 1, target, above=True, warm=False)
+    yield from _by_length(runs)
 
 
-class Cost(NamedTuple):
-    wall: float
-    cpu: float
+def commands(tree: str, part: str, folder: str) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, tuple[str, ...]]]:
+    """What is run on the whole tree, and what on a part of it."""
+    quick: dict[str, tuple[str, ...]] = {"ast.parse and ast.walk": (sys.executable, "-c", WALK, tree)}
+    slow: dict[str, tuple[str, ...]] = {}
+    if found := _program("torchdetscan", folder):
+        quick["torchdetscan"] = (found, tree)
+    if found := _program("torchfix", folder):
+        slow["torchfix --select ALL"] = (found, "--select", "ALL", part)
+    if found := _program("semgrep", folder):
+        quiet = ("--metrics=off", "--disable-version-check", "--no-git-ignore", "--quiet")
+        slow["semgrep, four patterns"] = (found, "scan", *quiet, "--config", f"{part}/rules.yaml", part)
+    if (found := _program("pylint", folder)) and _has(found, "dslinter"):
+        only = ("--disable=all", "--enable=dslinter", "--load-plugins=dslinter")
+        slow["pylint with dslinter"] = (found, *only, *map(str, sorted(Path(part).glob("*.py"))))
+    return quick, slow
 
 
-def cost(command: list[str]) -> Cost:
-    """What one run takes; away from any pyproject.toml, so that the defaults are measured."""
-    written = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment = {**written, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, capture_output=True, check=False, cwd=tempfile.gettempdir(), env=environment)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+def _short(tree: str) -> str:
+    path = Path(tree)
+    return path.name if path.parent.name.endswith("-packages") else f"{path.parent.name}/{path.name}"
 
 
-def median_ratio(above: list[Cost], below: list[Cost]) -> Cost:
-    """The medians of the ratios within a round."""
-    pairs = list(zip(above, below, strict=False))
-    return Cost(
-        statistics.median(a.wall / b.wall for a, b in pairs), statistics.median(a.cpu / b.cpu for a, b in pairs)
-    )
-
-
-def middle(costs: list[Cost]) -> Cost:
-    return Cost(statistics.median(each.wall for each in costs), statistics.median(each.cpu for each in costs))
-
-
-def program(name: str, folder: str) -> str | None:
+def _program(name: str, folder: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join((folder, os.environ["PATH"])))
 
 
-def others(tree: str, folder: str, slow: bool) -> dict[str, list[str]]:
-    found = {"ast.parse and ast.walk": [sys.executable, "-c", WALK, tree]}
-    if ruff := program("ruff", folder):
-        found["ruff, two rules"] = [ruff, "check", "--isolated", "--no-cache", "--select", "NPY002,S311", tree]
-    if detscan := program("torchdetscan", folder):
-        found["torchdetscan"] = [detscan, tree]
-    if slow and (torchfix := program("torchfix", folder)):
-        found["torchfix"] = [torchfix, "--select", "ALL", tree]
-    return found
+def _has(program: str, package: str) -> bool:
+    """Whether a package lies in the environment that a program belongs to."""
+    return any(Path(program).resolve().parent.parent.glob(f"lib/python*/site-packages/{package}")) or any(
+        Path(program).parent.parent.glob(f"lib/python*/site-packages/{package}")
+    )
 
 
-def tree_rows(tree: str, folder: str, runs: int, slow: bool) -> list[Row]:
-    commands = {"opscan lint": [*OPSCAN, tree], **others(tree, folder, slow)}
-    times: dict[str, list[Cost]] = {name: [] for name in commands}
-    for number in range(runs + 1):  # the first round fills the caches of the file system
-        for name, command in commands.items():
-            if name == "torchfix" and number != 1:
-                continue
-            spent = cost(command)
-            if number:
-                times[name].append(spent)
-    own = times["opscan lint"]
-    rows = [Row("opscan lint", *middle(own), 1.0, 1.0, "")]
-    targets = {"torchdetscan": ">= 3x", "torchfix": ">= 100x", "ruff, two rules": "opscan <= 8x"}
-    for name, spent in list(times.items())[1:]:
-        ratio = median_ratio(own, spent) if "ruff" in name else median_ratio(spent, own)
-        rows.append(Row(name, *middle(spent), *ratio, targets.get(name, "")))
-    return rows
-
-
-def small_file_row(runs: int) -> Row:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "train.py")
-        path.write_text(HEAD + PIECE.format(0))
-        pairs = [(cost([*OPSCAN, str(path)]), cost([sys.executable, "-c", "pass"])) for _ in range(runs + 1)][1:]
-    more = middle([Cost(a.wall - b.wall, a.cpu - b.cpu) for a, b in pairs])
-    ratio = median_ratio([a for a, _ in pairs], [b for _, b in pairs])
-    return Row("one small file, more than `python -c pass`", *more, *ratio, "<= 0.15 s of wall time")
-
-
-def linearity_rows(runs: int) -> list[Row]:
-    """CPU time for files of 1, 10 and 50 times the length, in this process."""
+def _by_length(runs: int) -> Iterator[Row]:
+    """CPU time per line for a file of 10 and of 50 times the length of another, in this process."""
     from opscan.lint.engine import Options
     from opscan.lint.rule import RULES
     from opscan.lint.rules import load_all
     from opscan.lint.run import lint_files
 
     load_all()
-    rows, first = [], 0.0
+    spent: dict[int, float] = {}
+    lines = HEAD.count("\n") + 20 * PIECE.count("\n")
     with tempfile.TemporaryDirectory() as folder:
         for times in (1, 10, 50):
-            text = HEAD + "".join(PIECE.format(number) for number in range(20 * times))
             path = Path(folder, f"{times}.py")
-            path.write_text(text)
-            spent = []
+            path.write_text(HEAD + "".join(PIECE.format(number) for number in range(20 * times)))
+            measured = []
             for _ in range(runs):
                 start = time.process_time()
                 list(lint_files([str(path)], Options(tuple(RULES.values()))))
-                spent.append(time.process_time() - start)
-            median = statistics.median(spent)
-            first = first or median
-            rows.append(
-                Row(f"{text.count(chr(10)):,} lines in one file", None, median, None, median / first, f"~ {times}x")
-            )
-    return rows
+                measured.append(time.process_time() - start)
+            spent[times] = statistics.median(measured)
+    for times in (10, 50):
+        what = f"linting a file of {times * lines:,} lines, per line"
+        ratio = spent[times] / spent[1] / times
+        yield Row("lint", what, spent[times], f"of {lines:,} lines", spent[1], ratio, None, 1.3, runs)
 
 
-def installed(package: str) -> str:
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit(f"{package} is not installed; name a folder to lint")
-    return str(next(iter(spec.submodule_search_locations)))
+def default_tree() -> str:
+    """The sources of torch.nn, which are wherever torch is."""
+    spec = importlib.util.find_spec("torch")
+    assert spec is not None
+    assert spec.origin is not None
+    return str(Path(spec.origin).parent / "nn")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", help="the tree to lint (default: the installed timm)")
+    parser.add_argument("folder", nargs="?", help="the tree to lint (default: the sources of torch.nn)")
     parser.add_argument("--bin", default="", metavar="FOLDER", help="where the other linters are")
-    parser.add_argument("--runs", type=int, default=5, help="rounds measured; torchfix is run once")
-    parser.add_argument("--fast", action="store_true", help="leave torchfix out, which takes minutes")
-    parser.add_argument("--json", action="store_true", help="print data instead of a table")
+    parser.add_argument("--runs", type=int, default=5, help="pairs measured; of the slow ones one")
     arguments = parser.parse_args()
-    tree = os.path.abspath(arguments.folder or installed("timm"))
-    rows = tree_rows(tree, arguments.bin, arguments.runs, not arguments.fast)
-    rows += [small_file_row(arguments.runs), *linearity_rows(arguments.runs)]
-    machine = {
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "files": sum(1 for _ in Path(tree).rglob("*.py")),
-    }
-    if arguments.json:
-        print(json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=2))
-        return
-    print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    print("| what | wall time | CPU time | ratio of wall time | of CPU time | target |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for row in rows:
-        wall = "" if row.wall_seconds is None else f"{row.wall_seconds:.3f} s"
-        ratio = "" if row.wall_ratio is None else f"{row.wall_ratio:.2f}x"
-        print(f"| {row.what} | {wall} | {row.cpu_seconds:.3f} s | {ratio} | {row.cpu_ratio:.2f}x | {row.target} |")
+    print(printed(list(rows(os.path.abspath(arguments.folder or default_tree()), arguments.bin, arguments.runs))))
 
 
 if __name__ == "__main__":

@@ -1,178 +1,110 @@
-"""What a scan costs, as ratios measured side by side in one run: `python benchmarks/run.py`.
+"""What opscan costs, as ratios measured side by side in one run: `python benchmarks/run.py`, or `make bench`.
 
-Each row alternates opscan and its floor, so that whatever else the machine does falls on both, and reports the median
-of the ratios of neighbours. Floors: a process that only imports torch, and a bare forward + backward on meta.
+Prints a table. With --write (as `make bench` has it) the rows are kept in benchmarks/results.json, with the table and
+the plot in docs/ and the rows that have targets in the README; with --only the other sections stay as they were. It
+takes about ten minutes on two cores and needs no network. Other linters are left out where they are not installed: see
+benchmarks/lint.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import platform
-import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
+import devices
+import lint
+import onebyone
+import scans
+import startup
+import table
 import torch
-from tabulate import tabulate
-from torch import nn
+from measure import Row
 
 import opscan
-from opscan.environment import make_environment
-from opscan.match import match
-from opscan.observe.run import DeviceRegime, PlainRegime
-from opscan.observe.step import Step
-from opscan.rules.load import load_rules
-from opscan.trace.driver import trace_target
+
+_SECTIONS = ("start-up", "scan", "cost by ops", "memory", "lint", "device", "one by one")
 
 
-@dataclass(frozen=True)
-class Row:
-    what: str
-    opscan_ms: float
-    floor: str
-    floor_ms: float
-    ratio: float
-    target: str
+def measured(arguments: argparse.Namespace) -> list[Row]:
+    """The rows of the sections asked for, each printed as it comes."""
+    runs, tree = arguments.runs, os.path.abspath(arguments.tree or lint.default_tree())
+    makers: dict[str, Callable[[], Iterable[Row]]] = {
+        "start-up": lambda: startup.rows(runs),
+        "scan": lambda: scans.rows(runs),
+        "cost by ops": lambda: scans.rows_by_ops(runs, arguments.most_ops),
+        "memory": lambda: [scans.memory_row()],
+        "lint": lambda: lint.rows(tree, arguments.bin, runs),
+        "device": lambda: devices.rows(runs),
+        "one by one": lambda: [onebyone.row(runs)],
+    }
+    rows = []
+    for section in arguments.only or _SECTIONS:
+        start = time.perf_counter()
+        for row in makers[section]():
+            rows.append(row)
+            print(f"  {row.what}: {row.ratio:.3g} beside {row.floor}", flush=True)
+        print(f"{section}: {time.perf_counter() - start:.0f} s", flush=True)
+    return rows
 
 
-def milliseconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return (time.perf_counter() - start) * 1000
+def together(rows: list[Row]) -> list[Row]:
+    """The rows with those that were kept of sections that were not measured now, if it was on the same machine."""
+    now, kept_on, kept = machine([]), *table.read()
+    if now != {**kept_on, "slope": now["slope"]}:
+        return rows
+    measured_now = {row.section for row in rows}
+    others = [row for row in kept if row.section not in measured_now]
+    return sorted([*rows, *others], key=lambda row: _SECTIONS.index(row.section))
 
 
-def compare(
-    what: str, work: Callable[[], object], floor: str, bare: Callable[[], object], runs: int, target: str
-) -> Row:
-    work(), bare()  # what is done once per process or per machine (imports, caches) is not what is measured
-    pairs = [(milliseconds(work), milliseconds(bare)) for _ in range(runs)]
-    return Row(
-        what,
-        statistics.median(pair[0] for pair in pairs),
-        floor,
-        statistics.median(pair[1] for pair in pairs),
-        statistics.median(pair[0] / pair[1] for pair in pairs),
-        target,
-    )
+def machine(rows: Iterable[Row]) -> dict[str, Any]:
+    """What the numbers hold for; no date, so that equal runs would be equal."""
+    from picture import ops_of
 
-
-def process(*words: str) -> Callable[[], object]:
-    return lambda: subprocess.run([sys.executable, *words], capture_output=True, check=False)
-
-
-def encoder(layers: int) -> tuple[nn.Module, torch.Tensor]:
-    with torch.device("meta"):
-        layer = nn.TransformerEncoderLayer(512, 8, batch_first=True)
-        return nn.TransformerEncoder(layer, layers), torch.empty(2, 64, 512)
-
-
-def bare_step(model: nn.Module, x: torch.Tensor) -> Callable[[], None]:
-    def step() -> None:
-        output = model(x)
-        output.backward(torch.empty_like(output))
-        model.zero_grad()
-
-    return step
-
-
-def scan_row(layers: int, runs: int) -> Row:
-    model, x = encoder(layers)
-    report = opscan.check(model, (x,))
-    ops = report.forward_ops + report.backward_ops
-    name = f"scan of a {layers}-layer nn.TransformerEncoder ({ops} ops)"
-    return compare(
-        name, lambda: opscan.check(model, (x,)), "bare meta forward + backward", bare_step(model, x), runs, "1.5"
-    )
-
-
-def padded_convolutions(count: int) -> tuple[nn.Module, torch.Tensor]:
-    """A net in which every layer has findings: padding that switches, convolutions whose cuDNN engine is a setting."""
-    with torch.device("meta"):
-        layers = [
-            layer
-            for _ in range(count)
-            for layer in (nn.Conv2d(8, 8, 3, padding=1, padding_mode="replicate"), nn.BatchNorm2d(8), nn.ReLU())
-        ]
-        return nn.Sequential(*layers), torch.empty(2, 8, 16, 16)
-
-
-def match_row(name: str, model: nn.Module, x: torch.Tensor, runs: int) -> Row:
-    rules, environment = load_rules(), make_environment("cuda")
-    watched = frozenset(rules.by_call)
-    traced = trace_target(model, (x,), {}, watched=watched)
-    what = f"matching alone, {name} ({len(traced.ops())} ops)"
-    return compare(
-        what,
-        lambda: match(traced, rules, environment),
-        "scanning the same",
-        lambda: opscan.check(model, (x,)),
-        runs,
-        "0.05",
-    )
-
-
-def device_row(what: str, replays: int, runs: int, target: str) -> Row:
-    """A step of a small encoder on the CPU, watched, against the same step with nobody watching."""
-    layer = nn.TransformerEncoderLayer(256, 8, 512, batch_first=True)
-    model, x = nn.TransformerEncoder(layer, 4), torch.randn(8, 64, 256)
-    step, cpu, watched = Step(model, (x,)), torch.device("cpu"), frozenset(load_rules().by_call)
-
-    def plain() -> object:
-        return step.under(PlainRegime(cpu, watched))
-
-    def run() -> object:
-        return step.under(DeviceRegime(cpu, watched, strict=True, runs=replays))
-
-    return compare(what, run, "the same step, plain", plain, runs, target)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=9, help="pairs measured per row")
-    parser.add_argument("--json", action="store_true", help="print data instead of a table")
-    arguments = parser.parse_args()
-    rows = [
-        compare(
-            "opscan check opscan.examples.cnn:CNN_v2, whole process",
-            process("-m", "opscan", "check", "opscan.examples.cnn:CNN_v2"),
-            'python -c "import torch"',
-            process("-c", "import torch"),
-            arguments.runs,
-            "1.5",
-        ),
-        scan_row(24, arguments.runs),
-        scan_row(96, max(arguments.runs // 3, 3)),
-        match_row("218-layer encoder", *encoder(218), max(arguments.runs // 3, 3)),
-        match_row("2,600 padded convolutions", *padded_convolutions(2600), max(arguments.runs // 3, 3)),
-        device_row("strict run of a 4-layer encoder, CPU", 1, arguments.runs, "3"),
-        device_row("replay of a 4-layer encoder, CPU, each op 10 times", 10, max(arguments.runs // 3, 3), "30"),
-    ]
-    machine = {
+    by_ops = [row for row in rows if row.section == "cost by ops"]
+    return {
         "opscan": opscan.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "machine": platform.machine(),
+        "on": _processor(),
+        "cores": os.cpu_count(),
+        "slope": round(scans.slope([ops_of(row) for row in by_ops], [row.cost for row in by_ops]), 3)
+        if by_ops
+        else None,
     }
-    if arguments.json:
-        print(json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=2))
-        return
-    print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    cells = [
-        (
-            row.what,
-            f"{row.opscan_ms:.0f} ms",
-            row.floor,
-            f"{row.floor_ms:.0f} ms",
-            f"{row.ratio:.2f}x",
-            f"<= {row.target}x",
-        )
-        for row in rows
-    ]
-    print(tabulate(cells, headers=("what", "opscan", "floor", "", "ratio", "target"), tablefmt="github"))
+
+
+def _processor() -> str:
+    """The processor's own name where the system tells it, else its family."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5, help="pairs measured per row; fewer of what takes long")
+    parser.add_argument("--only", action="append", choices=_SECTIONS, help="a section; may be given again")
+    parser.add_argument("--most-ops", type=int, default=300_000, help="where the cost by ops ends")
+    parser.add_argument("--tree", help="what is linted (default: the sources of torch.nn)")
+    parser.add_argument("--bin", default="", metavar="FOLDER", help="where the other linters are")
+    parser.add_argument("--write", action="store_true", help="keep the rows, the page and the plot")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = measured(arguments)
+    print(table.printed(rows))
+    if arguments.write:
+        import picture
+
+        rows = together(rows)
+        table.write(machine(rows), rows)
+        picture.draw(rows)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from opscan.trace.graph import OpCall, TensorInfo, Trace, call_of, hangs_on_data
 from opscan.trace.launches import KernelTarget
 from opscan.trace.traits import traits_of
 
-_OF_COLLECTIVES = ("ranks", "reduction", "sends_floating", "by_reducer")
+_OF_COLLECTIVES = ("ranks", "reduction", "sends_floating", "by_reducer", "read_before_wait")
 
 
 class Sources:
@@ -86,6 +86,8 @@ class Arguments(Mapping[str, Any]):
         found: Collective | None = self._node.meta.get("collective")
         if found is None or (name == "ranks" and not found.size):
             raise KeyError(name)
+        if name == "read_before_wait":
+            return read_before_wait(self._node)
         if name == "by_reducer":  # DDP's calls come from C++, out of the backward: no line of the user's is near
             return self._call.phase == "backward" and self._call.called is None
         return {"ranks": found.size, "reduction": found.reduces, "sends_floating": found.is_floating}[name]
@@ -135,6 +137,23 @@ def read_before_written(node: fx.Node) -> bool:
         use = _use_of(user, aliases)
         if use in ("reads", "writes"):
             return use == "reads"
+        if use == "views":
+            aliases.add(user)
+            queue = sorted({*queue, *user.users})
+    return False
+
+
+def read_before_wait(collective: fx.Node) -> bool:
+    """Whether an op reads what a collective fills before anything waited for it; views are followed."""
+    last: fx.Node | None = collective.meta.get("waited_after")
+    aliases, queue = {collective}, sorted(collective.users)
+    while queue:
+        user = queue.pop(0)
+        if last is not None and last < user:
+            return False
+        use = _use_of(user, aliases) if "opscan" in user.meta else "views"  # one of several views has no op
+        if use == "reads":
+            return True
         if use == "views":
             aliases.add(user)
             queue = sorted({*queue, *user.users})

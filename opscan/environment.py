@@ -41,6 +41,11 @@ class Environment:
         return self.torch.release[:2] > NEWEST.release[:2]
 
 
+def installed_torch() -> Version:
+    """The release of torch that is here, without what a build adds (2.13.0 of 2.13.0+cu130); torch is not loaded."""
+    return Version(Version(metadata.version("torch")).base_version)
+
+
 def make_environment(
     device: str = "auto", torch_version: str | None = None, strict: Strictness = None, amp: str | None = None
 ) -> Environment:
@@ -56,12 +61,11 @@ def make_environment(
     precision = next((each for each in AMPS if each == amp), None)
     if precision is None and amp is not None:
         raise EnvironmentSpecError(f"unknown precision {amp!r}", "--amp", f"Use one of: {', '.join(AMPS)}.")
-    text = torch_version if torch_version is not None else metadata.version("torch")
     try:
-        version = Version(Version(text).base_version)
+        version = installed_torch() if torch_version is None else Version(Version(torch_version).base_version)
     except InvalidVersion as error:
         raise EnvironmentSpecError(
-            f"cannot read the torch version {text!r}", "--torch", "Write it as in --torch 2.13.0."
+            f"cannot read the torch version {torch_version!r}", "--torch", "Write it as in --torch 2.13.0."
         ) from error
     if version < OLDEST:
         raise EnvironmentSpecError(

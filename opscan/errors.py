@@ -6,6 +6,8 @@ Findings are values, never exceptions; misuse of the Python API is ValueError or
 
 from __future__ import annotations
 
+from opscan.formats.text import printable
+
 
 class OpscanError(Exception):
     """We could not look.
@@ -21,7 +23,7 @@ class OpscanError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where else self.what
+        text = f"{printable(self.where)}: {self.what}" if self.where else self.what
         return f"{text}\n  {self.hint}" if self.hint else text
 
 

@@ -242,10 +242,6 @@ class _Scan:
         step = Step(target.call, found.args, found.kwargs, call, self.mode, grad, self.environment.amp)
         return replace(target, assumptions=assumptions), step, found.assumed
 
-    def _ways(self, trace: Callable[..., Trace], look: Callable[[Way], frozenset[Place]]) -> tuple[Trace, ...]:
-        """On the CPU values are there, and decide which way is gone."""
-        return (trace(),) if self.on_cpu else every_way(trace, look)
-
     def _without_loss_target(self, target: Target, inputs: Inputs | None) -> tuple[Inputs | None, object]:
         """An input named as the loss's target goes to the loss, where the forward has no such parameter."""
         if inputs is None or self.loss is None or TARGET_NAME in names_of(target):
@@ -275,13 +271,18 @@ class _Scan:
             wrap=step.wrap,
         )
         look = partial(_glance, step, self.casting)
+
+        def traces(input_grad: bool) -> tuple[Trace, ...]:
+            run = partial(trace, input_grad=input_grad)
+            return (run(),) if self.on_cpu else every_way(run, look)  # real values take one way
+
         try:
-            return step, self._ways(partial(trace, input_grad=step.input_grad), look), note
+            return step, traces(step.input_grad), note
         except TraceError as error:
             if self.input_grad is not None or not step.input_grad or error.call:
                 raise informed(error, self.rules, self.environment) from error.__cause__
         refused = "the inputs need no gradient: the model fails on inputs that do (assumed; --input-grad)"
-        return replace(step, input_grad=False), self._ways(partial(trace, input_grad=False), look), (refused, *note)
+        return replace(step, input_grad=False), traces(False), (refused, *note)
 
 
 def _world(traces: Sequence[Trace]) -> World | None:

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from typing import Any
 import pytest
 
 from opscan.cli import main
+
+if "torch" not in sys.modules:  # which reads these once; processes that tests start have them too
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # tensors are small, and there is a pytest worker for each core
 
 CNN_SOURCE = """\
 import torch
@@ -101,15 +106,31 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 def opscan(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run the command line in this process, in the workplace."""
 
-    def run(*words: str) -> Outcome:
-        try:
-            status = main(words)
-        except SystemExit as exit:
-            status = exit.code if isinstance(exit.code, int) else 1
-        captured = capsys.readouterr()
-        return Outcome(status, captured.out, captured.err)
+    return lambda *words: outcome_of(words, capsys)
 
-    return run
+
+def outcome_of(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> Outcome:
+    """Run the command line in this process, and what it looks at too."""
+    here = ("--in-process",) if words[:1] in (("check",), ("fix",)) else ()
+    try:
+        status = main((*words[:1], *here, *words[1:]))
+    except SystemExit as exit:
+        status = exit.code if isinstance(exit.code, int) else 1
+    captured = capsys.readouterr()
+    return Outcome(status, captured.out, captured.err)
+
+
+@contextmanager
+def two_threads() -> Iterator[None]:
+    """Where races are looked for, torch has two threads, not one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def run_process(*words: str, cwd: Path, env: dict[str, str] | None = None) -> Outcome:
@@ -120,3 +141,10 @@ def run_process(*words: str, cwd: Path, env: dict[str, str] | None = None) -> Ou
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew", action="store_true", help="write the golden files anew")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Folders are run by a worker for each core (None: as xdist counts), single files and tests in this process."""
+    asked = [Path(word.partition("::")[0]) for word in config.args]
+    return 0 if all(path.is_file() for path in asked) or config.option.renew else None

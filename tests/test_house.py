@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import opscan
 from opscan.cli.words import AMP_WORDS, TRACE_DEVICE_WORDS, VERDICT_WORDS
+from opscan.cold import uncollected
 from opscan.environment import AMPS
 from opscan.report.report import ALL_VERDICTS
 from opscan.rules.schema import DEVICES
@@ -20,7 +22,7 @@ from tests.conftest import run_process
 ROOT = Path(opscan.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 ROOMS = [
-    {"errors", "blame", "progress", "formats"},
+    {"errors", "blame", "cold", "progress", "formats", "writing"},
     {"rules", "isolation", "traced_for"},
     {"replacements"},
     {"patterns", "environment", "finding", "waiver", "config"},
@@ -30,6 +32,7 @@ ROOMS = [
     {"steps"},
     {"distinct", "cost"},
     {"arguments"},
+    {"judge"},
     {"match", "observe"},
     {"remedies"},
     {"report"},
@@ -97,7 +100,12 @@ def test_no_import_cycles() -> None:
     [
         ("opscan", {"torch", "pandas", "tabulate", "numpy"}),
         ("opscan.cli", {"torch", "pandas", "tabulate", "numpy"}),
+        ("opscan.cli.check, opscan.cli.lint, opscan.cold", {"torch", "pandas", "tabulate", "numpy"}),
         ("opscan.isolation.client, opscan.isolation.server", {"torch", "numpy", "multiprocessing"}),
+        (
+            "opscan.cli.check, opscan.cli.fix, opscan.report.carried, opscan.report.formats, opscan.fixing.plan",
+            {"torch"},
+        ),
         ("opscan.sweeps.run", {"torch", "pandas", "joblib"}),
         ("opscan.rules.load", {"torch", "pandas", "numpy"}),
         ("opscan.scan", {"pandas", "torch._dynamo"}),
@@ -106,6 +114,16 @@ def test_no_import_cycles() -> None:
 def test_what_is_not_needed_is_not_loaded(imported: str, unwanted: set[str], tmp_path: Path) -> None:
     code = f"import sys, {imported}; print(sorted({unwanted!r} & set(sys.modules)))"
     assert run_process(sys.executable, "-c", code, cwd=tmp_path).out.strip() == "[]"
+
+
+def test_the_collector_rests_while_torch_is_loaded_and_not_after() -> None:
+    with uncollected():
+        assert not gc.isenabled()
+    try:
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
 
 
 def test_a_scan_of_a_small_model_loads_neither_pandas_nor_dynamo(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from opscan.accepted.split import split
 from opscan.diffs.compare import Change, pair_places
 from opscan.diffs.read import ReadReport, Spotted, read_report
 from opscan.finding import Finding
+from opscan.formats.json import json_text
 from opscan.formats.paths import relative_path
 from opscan.report.document import render_json, report_document
 from opscan.report.fingerprint import target_identity
@@ -36,7 +37,7 @@ def with_known(report: Report, baseline: Sequence[ReadReport]) -> Report:
 def render_baseline(reports: Iterable[Report], root: Path) -> str:
     """The reports as the JSON document, with paths relative to `root`: a file to keep beside the source."""
     document = json.loads(render_json(report.without_cost() for report in reports))
-    return json.dumps(_relative(document, root), indent=2, ensure_ascii=False) + "\n"
+    return json_text(_relative(document, root)) + "\n"
 
 
 def _relative(value: Any, root: Path) -> Any:

@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from opscan.audit.claims import Claim
 from opscan.audit.signs import KINDS, KNOWN_BY_CLAIM, TORCH_NAMESPACES, Kind, Sign, Signs
+from opscan.formats.json import json_text
 from opscan.rules.load import Ruleset
 from opscan.rules.schema import DEVICES, Device, History, Rule
 
@@ -55,7 +56,7 @@ class Audit:
 
     def to_json(self) -> str:
         """The whole outcome as a JSON document (schema 1)."""
-        return json.dumps({"schema": 1, "clean": self.clean, **asdict(self)}, indent=2, ensure_ascii=False)
+        return json_text({"schema": 1, "clean": self.clean, **asdict(self)})
 
     def to_text(self, width: int = 80) -> str:
         """What a terminal shows, at most `width` columns wide."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from opscan.audit.signs import KIND_WORDS, KINDS
+from opscan.formats.text import printable_prose
 
 if TYPE_CHECKING:
     from opscan.audit.compare import Audit, Gap
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def render_text(audit: Audit, width: int = 80) -> str:
     """Summary, then every gap with its place and the next step, then what this target cannot answer."""
-    return "\n".join(_lines(audit, width))
+    return printable_prose("\n".join(_lines(audit, width)))
 
 
 def _lines(audit: Audit, width: int) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ from opscan.errors import RulesError
 from opscan.finding import Replay
 from opscan.formats.stored import read_stored
 from opscan.formats.typed import typed
+from opscan.writing import make_folder, write_text
 
 SCHEMA = 1
 
@@ -145,18 +145,13 @@ class Record:
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Write the file whole or not at all, one row per line, in an order that does not depend on when rows came."""
+    """Write the file, one row per line, in an order that does not depend on when rows came. Raises OutputError."""
     rows = sorted(record.rows.values(), key=lambda row: (not row.is_case, row.name))
     head = {"schema": SCHEMA, **{key: value for key, value in asdict(record.setup).items() if value is not None}}
     lines = ",\n".join(json.dumps(_row_document(row), ensure_ascii=False) for row in rows)
     text = f'{json.dumps(head, ensure_ascii=False)[:-1]}, "rows": [\n{lines}\n]}}\n'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    make_folder(path.parent)
+    write_text(path, text)
 
 
 def read_record(path: Path) -> Record:

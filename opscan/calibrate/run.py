@@ -12,6 +12,7 @@ from opscan.calibrate.measure import Bench, is_alive, measured
 from opscan.calibrate.rows import Record, Row, Setup, read_record, write_record
 from opscan.calibrate.subjects import Subject
 from opscan.errors import OpscanError
+from opscan.writing import make_folder, write_bytes
 
 _WRITE_EVERY_S = 5.0
 _CRASHES = 2
@@ -110,14 +111,14 @@ class _Mark:
             self._crashes = int(count)
         except (OSError, ValueError):
             self._left, self._crashes = "", 0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
 
     def begins(self, subject: Subject) -> bool:
         """Note that it is being run, unless it crashed twice."""
         crashes = self._crashes if subject.name == self._left else 0
         if crashes >= _CRASHES:
             return False
-        self._path.write_text(f"{crashes + 1} {subject.name}", encoding="utf-8")
+        write_bytes(self._path, f"{crashes + 1} {subject.name}".encode())
         return True
 
     def remove(self) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from importlib import metadata
 from pathlib import Path
 
 import torch
-from packaging.version import Version
 
 from opscan.calibrate.rows import Setup
+from opscan.environment import installed_torch
 from opscan.errors import EnvironmentSpecError
 
 _PATIENCE_S = 10
@@ -27,7 +26,7 @@ def device_of(word: str) -> torch.device:
 
 def setup_of(device: torch.device) -> Setup:
     """Name and versions, as the file's head and name say them; of a CPU its model and torch's threads."""
-    version = Version(metadata.version("torch")).base_version
+    version = str(installed_torch())
     if device.type == "cpu":
         return Setup(_cpu_model(), "cpu", version, threads=torch.get_num_threads())
     cudnn = torch.backends.cudnn.version()

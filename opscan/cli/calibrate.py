@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opscan.cli.output import say
 from opscan.cli.words import CLEAN, FINDINGS, complain
 from opscan.errors import OpscanError
 
@@ -68,7 +69,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from opscan.calibrate.summary import summary
 
     record = narrowed(_judged(arguments) if arguments.judge else _run(arguments), arguments.only)
-    print(summary(record))
+    say(summary(record))
     return FINDINGS if record.wrong else CLEAN
 
 

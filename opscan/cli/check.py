@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.options import add_call, add_environment, add_show, scan_one, verdict_words
+from opscan.cli.looking import Looking, add_isolation
+from opscan.cli.options import add_call, add_environment, add_show, verdict_words
+from opscan.cli.output import say, show
 from opscan.cli.results import (
     acceptance,
     add_baseline,
     add_format,
+    check_outputs,
     document_of,
     explain_rule,
     stale_text,
@@ -20,7 +24,7 @@ from opscan.cli.results import (
     text_of,
     write_baseline,
 )
-from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, REPLAY_WORDS, VERDICT_WORDS, complain
+from opscan.cli.words import CLEAN, COULD_NOT_LOOK, REPLAY_WORDS, VERDICT_WORDS, complain
 from opscan.errors import OpscanError
 
 if TYPE_CHECKING:
@@ -86,6 +90,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--rank-timeout", type=float, default=120.0, metavar="SECONDS",
         help="with several ranks: how long all ranks may stand still before they are ended (default: 120)",
     )  # fmt: skip
+    add_isolation(parser)
     output = parser.add_argument_group("what to show")
     add_format(output)
     parser.set_defaults(format=None)
@@ -110,19 +115,26 @@ def _check(arguments: argparse.Namespace) -> int:
     if not arguments.targets:
         complain("no target is named: opscan check mymodel:Net")
         return COULD_NOT_LOOK
-    from opscan.distributed.launched import is_launched, joined
+    check_outputs(arguments)
+    from opscan.distributed.launch import is_launched, launch
 
+    arguments.format = arguments.format or _format_of(arguments.output)
+    look = partial(_outcomes, arguments)
     if arguments.world_size is None and is_launched():
+        from opscan.distributed.launched import joined
         from opscan.together.outcomes import check_together
 
-        arguments.device = _device_here(arguments.device)
+        arguments.device, arguments.in_process = _device_here(arguments.device), True
         with joined(arguments.rank_timeout) as ranks:
-            return check_together(ranks, partial(_outcomes, arguments), partial(_told, arguments))
+            status = check_together(ranks, look, partial(_told, arguments))
+        if status and not ranks.rank and arguments.processes == 1:
+            complain(
+                f"exit status {status}; torchrun ends with 1 for any but 0, --processes {ranks.size} with this one"
+            )
+        return status
     if arguments.processes > 1:
-        from opscan.distributed.launch import launch
-
         return launch(arguments.processes, arguments.words)
-    return _told(arguments, _outcomes(arguments))
+    return _told(arguments, look())
 
 
 def _device_here(device: str) -> str:
@@ -130,6 +142,12 @@ def _device_here(device: str) -> str:
     import torch
 
     return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _outcomes(arguments: argparse.Namespace) -> list[Report | OpscanError]:
+    """The report on each target, or why there is none."""
+    with Looking(arguments, many=len(arguments.targets) > 1) as looking:
+        return [looking.at(target) for target in arguments.targets]
 
 
 def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError]) -> int:
@@ -140,17 +158,42 @@ def _told(arguments: argparse.Namespace, outcomes: Sequence[Report | OpscanError
     config = find_config(Path.cwd())
     reports, unseen = _accepted(arguments, config, outcomes)
     if arguments.write_baseline:
-        written = not unseen and write_baseline(arguments.write_baseline, reports)
-        return CLEAN if written else COULD_NOT_LOOK
+        if not unseen:
+            write_baseline(arguments.write_baseline, reports)
+        return COULD_NOT_LOOK if unseen else CLEAN
     stale = stale_waivers_of(config.waivers, reports, not unseen)
     outcome = Outcome(tuple(reports), unseen, stale, arguments.show, arguments.fail_on, bool(arguments.baseline))
-    arguments.format = arguments.format or _format_of(arguments.output)
-    text = _rendered(outcome, arguments)
+    outcome, text = _shown(outcome, arguments)
     if arguments.output is not None:
-        _write(arguments.output, text, reports)
+        _write(arguments.output, text, outcome.reports)
     elif text:
-        print(text)
-    return COULD_NOT_LOOK if unseen else FINDINGS if outcome.fails else CLEAN
+        show(text, arguments.format == "table")
+    return outcome.status
+
+
+def _shown(outcome: Outcome, arguments: argparse.Namespace) -> tuple[Outcome, str]:
+    """The outcome as text; a report that cannot be shown, as its target made it up, costs no other."""
+    from opscan.report.outcome import Unseen
+
+    try:
+        return outcome, _rendered(outcome, arguments)
+    except Exception:
+        broken = [each for each in outcome.reports if not _can_be_shown(replace(outcome, reports=(each,)), arguments)]
+        if not broken or arguments.in_process:
+            raise
+    reports = tuple(each for each in outcome.reports if not any(each is other for other in broken))
+    unseen = tuple(Unseen(each.target, "handed in a report that contradicts itself") for each in broken)
+    for each in unseen:
+        complain(f"{each.target}: {each.why}\n  It changes opscan or Python: look at it with --in-process.")
+    return _shown(replace(outcome, reports=reports, unseen=(*outcome.unseen, *unseen)), arguments)
+
+
+def _can_be_shown(outcome: Outcome, arguments: argparse.Namespace) -> bool:
+    try:
+        _rendered(outcome, arguments)
+    except Exception:
+        return False
+    return True
 
 
 def _accepted(
@@ -170,39 +213,22 @@ def _accepted(
     return reports, tuple(unseen)
 
 
-def _outcomes(arguments: argparse.Namespace) -> list[Report | OpscanError]:
-    """The report on each target, or why there is none."""
-    from opscan.config import find_config
-    from opscan.environment import make_environment
-    from opscan.observe.plan import plan_run
-
-    environment = make_environment(arguments.device, arguments.torch, arguments.strict, arguments.amp)
-    config = find_config(Path.cwd())
-    rules = config.ruleset(*arguments.rules)
-    plan = plan_run(environment, arguments.run, arguments.replay, arguments.replay_ops)
-    outcomes: list[Report | OpscanError] = []
-    for target in arguments.targets:
-        try:
-            outcomes.append(scan_one(target, environment, rules, config, arguments, plan))
-        except OpscanError as error:
-            outcomes.append(error)
-    return outcomes
-
-
 def _format_of(output: Path | None) -> str:
     return _SUFFIXES.get(output.suffix.lower(), "table") if output is not None else "table"
 
 
 def _write(output: Path, text: str, reports: Sequence[Report]) -> None:
     """Write a rendering, and print what it comes to."""
-    from opscan.cli.write import write_text
     from opscan.formats.text import printable
     from opscan.report.words import verdict_line
+    from opscan.writing import write_text
 
-    write_text(output, text)
-    for report in reports:
-        print(printable(f"{report.target}: {verdict_line(report)}"))
-    print(f"written to {output}")
+    try:
+        write_text(output, text)
+    finally:
+        for report in reports:
+            say(printable(f"{report.target}: {verdict_line(report)}"))
+    say(f"written to {printable(str(output))}")
 
 
 def _rendered(outcome: Outcome, arguments: argparse.Namespace) -> str:

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opscan.cli.options import add_environment, add_mode, paint_for
+from opscan.cli.output import say, show
 from opscan.cli.results import (
     acceptance,
     add_baseline,
     add_format,
+    check_outputs,
     document_of,
     stale_text,
     stale_waivers_of,
     text_of,
     write_baseline,
 )
-from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, complain
-from opscan.formats.text import printable, printable_prose
+from opscan.cli.words import CLEAN, COULD_NOT_LOOK, complain
+from opscan.formats.text import printable
 
 if TYPE_CHECKING:
     from opscan.files.checked import Checked
@@ -69,11 +71,13 @@ def _check_files(arguments: argparse.Namespace) -> int:
     from opscan.files.checked import Question
     from opscan.files.run import check_files
 
+    check_outputs(arguments)
     question = Question(
         make_environment(arguments.device, arguments.torch, arguments.strict),
         arguments.mode,
         tuple(str(folder.resolve()) for folder in arguments.rules),
         arguments.timeout,
+        arguments.format == "html",
     )
     shown = _Shown(arguments)
     for checked in check_files(arguments.files, question):
@@ -99,14 +103,14 @@ class _Shown:
             report = self._accept(checked.report, ())
             self._reports.append((checked.file, report))
             if self._is_text and (text := self._text(report)):
-                print(text, flush=True)
+                say(text)
             return
         is_missed = checked.outcome == "missed"
         self._unseen.append(Unseen(checked.target, checked.text.removeprefix(f"{checked.target}: "), is_missed))
         if is_missed:
             complain(checked.text)
         elif self._is_text and not self._arguments.quiet:
-            print(printable_prose(f"skipped   {checked.target}: {checked.text}"), flush=True)
+            say(f"skipped   {checked.target}: {checked.text}")
 
     def end(self) -> int:
         """Print what is said of all, and return the exit status."""
@@ -116,17 +120,19 @@ class _Shown:
         reports = [report for _, report in self._reports]
         is_missed = any(each.wanted for each in self._unseen)
         if arguments.write_baseline:
-            return CLEAN if not is_missed and write_baseline(arguments.write_baseline, reports) else COULD_NOT_LOOK
+            if not is_missed:
+                write_baseline(arguments.write_baseline, reports)
+            return COULD_NOT_LOOK if is_missed else CLEAN
         outcome = Outcome(
             tuple(reports), tuple(self._unseen), tuple(self._stale()), has_baseline=bool(arguments.baseline)
         )
         if not self._is_text:
-            print(document_of(outcome, arguments))
+            show(document_of(outcome, arguments), is_text=False)
         else:
             lines = [stale_text(outcome.stale, arguments), "" if arguments.quiet else _summary(outcome)]
             if text := "\n".join(line for line in lines if line):
-                print(text)
-        return COULD_NOT_LOOK if is_missed else FINDINGS if outcome.fails else CLEAN
+                say(text)
+        return outcome.status
 
     def _text(self, report: Report) -> str:
         arguments = self._arguments

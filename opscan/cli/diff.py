@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from opscan.cli.options import add_colour, add_show, terminal_width
+from opscan.cli.options import add_colour, add_show, paint_for, terminal_width
+from opscan.cli.output import show
 from opscan.cli.words import CLEAN, FINDINGS
 
 _EPILOG = """\
@@ -47,11 +48,10 @@ def _diff(arguments: argparse.Namespace) -> int:
 
     diffs = compare(read_document(arguments.old), read_document(arguments.new))
     if arguments.format == "json":
-        print(render_json(diffs))
+        rendered = render_json(diffs)
     elif arguments.format == "markdown":
-        print(render_markdown(diffs, arguments.show))
+        rendered = render_markdown(diffs, arguments.show)
     else:
-        from opscan.cli.options import paint_for
-
-        print(render_text(diffs, terminal_width(), arguments.show, paint_for(arguments)))
+        rendered = render_text(diffs, terminal_width(), arguments.show, paint_for(arguments))
+    show(rendered, arguments.format == "text")
     return FINDINGS if any(change.adds for diff in diffs for change in diff.changes) else CLEAN

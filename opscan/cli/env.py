@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import sys
 from pathlib import Path
 
+from opscan.cli.options import terminal_width
+from opscan.cli.output import say, show
 from opscan.cli.words import CLEAN, DEVICE_WORDS, FINDINGS
-from opscan.formats.text import printable_prose
 
 _EPILOG = """\
 exit status:
@@ -60,10 +60,9 @@ def _env(arguments: argparse.Namespace) -> int:
         _call(arguments.after)
     outlook = look(environment, *arguments.rules, fresh=not arguments.after)
     if arguments.format == "json":
-        print(outlook.to_json())
+        show(outlook.to_json(), is_text=False)
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-        print(printable_prose(outlook.to_text(min(width, 120), everything=arguments.all)))
+        say(outlook.to_text(terminal_width(), everything=arguments.all))
     return FINDINGS if outlook.missing else CLEAN
 
 

@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.options import add_call, add_environment, scan_one
+from opscan.cli.looking import Looking, add_isolation
+from opscan.cli.options import add_call, add_environment
+from opscan.cli.output import say, show
 from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, complain
 from opscan.errors import OpscanError, TargetError
+from opscan.formats.text import printable
 
 if TYPE_CHECKING:
     from opscan.config import Config
@@ -42,7 +45,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(command=_fix)
+    parser.set_defaults(command=_fix, run=False, replay=1, replay_ops="all", format="table")
     parser.add_argument(
         "targets", nargs="+", metavar="PATH[:NAME]",
         help="file.py:Name, any other target of opscan check, or file.py for every model it defines",
@@ -56,6 +59,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     add_call(parser)
     add_environment(parser)
+    add_isolation(parser)
 
 
 def _fix(arguments: argparse.Namespace) -> int:
@@ -78,30 +82,28 @@ def _fix(arguments: argparse.Namespace) -> int:
 def _reports(arguments: argparse.Namespace) -> tuple[list[Report], bool]:
     """The reports of all targets, and whether one could not be looked at."""
     from opscan.config import find_config
-    from opscan.environment import make_environment
 
-    environment = make_environment(arguments.device, arguments.torch, arguments.strict, arguments.amp)
     config = find_config(Path.cwd())
-    rules = config.ruleset(*arguments.rules)
-    reports, missed = [], False
-    for word in arguments.targets:
-        try:
-            for target in _targets(word, config):
-                reports.append(scan_one(target, environment, rules, config, arguments))
-        except OpscanError as error:
-            complain(str(error))
-            missed = True
-    return reports, missed
+    outcomes: list[Report | OpscanError] = []
+    with Looking(arguments, many=len(arguments.targets) > 1 or arguments.targets[0].endswith(".py")) as looking:
+        for word in arguments.targets:
+            try:
+                outcomes += [looking.at(target) for target in _targets(word, config, looking)]
+            except OpscanError as error:
+                outcomes.append(error)
+    reports = [each for each in outcomes if not isinstance(each, OpscanError)]
+    for each in outcomes:
+        if isinstance(each, OpscanError):
+            complain(str(each))
+    return reports, len(reports) < len(outcomes)
 
 
-def _targets(word: str, config: Config) -> list[str]:
+def _targets(word: str, config: Config, looking: Looking) -> list[str]:
     """A target; of a .py file what [tool.opscan.targets] names for it, or else every model it defines."""
     if not word.endswith(".py"):
         return [word]
-    from opscan.files.models import models_of_file
-
     rule = next((each for each in config.targets if each.fits(Path(word).resolve())), None)
-    names = [f"{word}:{name}" for name in models_of_file(word)] if rule is None else list(rule.targets_for(word))
+    names = [f"{word}:{name}" for name in looking.names_in(word)] if rule is None else list(rule.targets_for(word))
     if not names:
         raise TargetError("defines no model", word, f"Name one, as {word}:Name.")
     return names
@@ -111,7 +113,7 @@ def _shown(plan: Plan) -> int:
     from opscan.lint.fix import difference
 
     for mended in plan.files:
-        print(difference(mended), end="")
+        show(difference(mended), sys.stdout.isatty())
     if plan.files:
         complain(f"{_counted(plan)}; --write writes them")
     return CLEAN
@@ -133,7 +135,7 @@ def _written(plan: Plan) -> int:
             complain(str(problem))
             status = COULD_NOT_LOOK
         else:
-            print(f"{mended.file}: written")
+            say(f"{printable(mended.file)}: written")
     return status
 
 
@@ -142,7 +144,7 @@ def _again(words: list[str]) -> int:
     again = [word for word in words if word not in ("--write", "--diff")]
     ended = subprocess.run([sys.executable, "-m", "opscan", *again], capture_output=True, text=True, check=False)
     if ended.returncode == CLEAN:
-        print("scanned again: clean")
+        say("scanned again: clean")
         return CLEAN
     sys.stderr.write(ended.stderr)
     if ended.returncode == FINDINGS:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from opscan.cli.output import hand_out, say, show
 from opscan.cli.words import CLEAN, COULD_NOT_LOOK, FINDINGS, complain
 
 if TYPE_CHECKING:
@@ -103,17 +104,17 @@ def _tell(arguments: argparse.Namespace) -> int:
 
     words = read_words()
     if arguments.rules and arguments.format == "markdown":
-        print(render_docs(), end="")
+        hand_out(render_docs())
         return CLEAN
     if arguments.rules:
         for code, each in words.items():
-            print(f"{code}  {RULES[code].level:<7}  {each.title}")
+            say(f"{code}  {RULES[code].level:<7}  {each.title}")
         return CLEAN
     code = arguments.explain.upper()
     if code not in words:
         complain(f"no rule {arguments.explain!r}; `opscan lint --rules` lists them")
         return COULD_NOT_LOOK
-    print(explain(code), end="")
+    say(explain(code), end="")
     return CLEAN
 
 
@@ -160,18 +161,18 @@ def _print(arguments: argparse.Namespace, findings: Sequence[Finding], problems:
     from opscan.lint import output
 
     if arguments.format == "json":
-        print(output.render_json(findings), end="")
+        hand_out(output.render_json(findings))
     elif arguments.format == "sarif":
         from opscan.lint.sarif import render_sarif
 
-        print(render_sarif(findings, problems), end="")
+        hand_out(render_sarif(findings, problems))
     elif arguments.format == "github":
-        print(output.render_github(findings, problems), end="")
+        hand_out(output.render_github(findings, problems))
     elif arguments.statistics:
         for code, count in sorted(Counter(each.code for each in findings).items()):
-            print(f"{count:6} {code}")
+            say(f"{count:6} {code}")
     else:
-        print(output.render_text(findings), end="")
+        say(output.render_text(findings), end="")
     _complain(problems)
     if arguments.format == "text" and findings:
         mendable = sum(bool(each.edits) for each in findings)
@@ -188,7 +189,7 @@ def _mend(arguments: argparse.Namespace, findings: Sequence[Finding], problems: 
     for file, own in by_file.items():
         mended |= _mend_one(arguments, file, own, problems)
     if "-" in arguments.paths and not mended and arguments.fix:
-        sys.stdout.buffer.write(arguments.stdin)
+        hand_out(arguments.stdin)
     left = [each for each in findings if each not in mended]
     if arguments.diff:
         _complain(problems)
@@ -213,9 +214,9 @@ def _mend_one(
         outcome = Problem(file, f"not mended: {error.strerror or error}")
     if isinstance(outcome, Mended):
         if arguments.diff:
-            print(difference(outcome), end="")
+            show(difference(outcome), sys.stdout.isatty())
         elif "-" in arguments.paths:
-            sys.stdout.buffer.write(outcome.data)
+            hand_out(outcome.data)
         elif problem := write(outcome):
             problems.append(problem)
             return set()

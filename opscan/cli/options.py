@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gc
 import shutil
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +12,7 @@ from typing import TYPE_CHECKING
 from opscan.cli.words import AMP_WORDS, DEVICE_WORDS, SHOW_WORDS, TRACE_DEVICE_WORDS
 
 if TYPE_CHECKING:
-    from opscan.config import Config
-    from opscan.environment import Environment
-    from opscan.observe.plan import Plan
     from opscan.report.paint import Paint
-    from opscan.report.report import Report
-    from opscan.rules.load import Ruleset
 
 
 def add_mode(group: argparse._ActionsContainer) -> None:
@@ -126,44 +118,3 @@ def paint_for(arguments: argparse.Namespace) -> Paint:
 def terminal_width() -> int:
     """Columns to print in: those of the terminal, 80 where there is none, at most 120."""
     return min(shutil.get_terminal_size().columns if sys.stdout.isatty() else 80, 120)
-
-
-def scan_one(
-    target: str,
-    environment: Environment,
-    rules: Ruleset,
-    config: Config,
-    arguments: argparse.Namespace,
-    plan: Plan | None = None,
-) -> Report:
-    """Scan one target as the options of `add_call` say; whatever the user's code prints meanwhile goes to stderr."""
-    from opscan.progress import progress
-
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        stack.enter_context(progress(target))
-        from opscan.distributed.world import world
-        from opscan.scan import build_named, scan_target
-        from opscan.target.inputs import call_batch_maker, make_inputs, parse_init, parse_input
-
-        started = time.perf_counter()
-        stack.enter_context(world(arguments.world_size))
-        gc.freeze()  # what was imported stays: collecting cycles need not look through it
-        init = parse_init(arguments.init)
-        specs = [parse_input(word) for word in arguments.input]
-        built, rebuild = build_named(target, environment, init)
-        inputs = call_batch_maker(arguments.inputs) if arguments.inputs else make_inputs(specs) if specs else None
-        return scan_target(
-            built,
-            inputs,
-            environment,
-            loss=arguments.loss,
-            mode=arguments.mode,
-            input_grad=arguments.input_grad,
-            rules=rules,
-            plan=plan if arguments.world_size is None else None,
-            configured=config.inputs,
-            trace_device=arguments.trace_device,
-            rebuild=rebuild,
-            started=started,
-        )

@@ -45,6 +45,15 @@ def add_baseline(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_outputs(arguments: argparse.Namespace) -> None:
+    """Raise the OutputError of a file that cannot be written before anything is scanned."""
+    from opscan.writing import check_writable
+
+    for path in (getattr(arguments, "output", None), arguments.write_baseline):
+        if path is not None:
+            check_writable(path)
+
+
 def acceptance(arguments: argparse.Namespace) -> Callable[[Report, Sequence[Waiver]], Report]:
     """What marks the findings of a report that waivers accept, and those that the baseline has.
 
@@ -71,22 +80,18 @@ def acceptance(arguments: argparse.Namespace) -> Callable[[Report, Sequence[Waiv
     return accept
 
 
-def write_baseline(path: str, reports: Sequence[Report]) -> bool:
-    """Write the findings for --baseline, and say so; False if that fails."""
+def write_baseline(path: str, reports: Sequence[Report]) -> None:
+    """Write the findings for --baseline, and say so. Raises OutputError."""
     from opscan.accepted.baseline import render_baseline
     from opscan.formats.paths import find_root
     from opscan.report.report import varies_in
+    from opscan.writing import write_text
 
-    try:
-        Path(path).write_text(render_baseline(reports, find_root(Path.cwd())), encoding="utf-8")
-    except OSError as error:
-        complain(f"{path}: the baseline was not written: {error.strerror}")
-        return False
+    write_text(path, render_baseline(reports, find_root(Path.cwd())))
     count = sum(
         each.count for report in reports for each in report.findings if not each.waived and varies_in(each, None)
     )
     complain(f"{path}: written; it has {count} nondeterministic ops, and --baseline {path} fails on others alone")
-    return True
 
 
 def document_of(outcome: Outcome, arguments: argparse.Namespace) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from opscan.cli import calibrate
+from opscan.cli.options import terminal_width
+from opscan.cli.output import say, show
 from opscan.cli.words import CLEAN, DEVICE_WORDS, FINDINGS, VERDICT_WORDS, complain
 from opscan.errors import RulesError
+from opscan.formats.json import json_text
 
 _EPILOG = """\
 exit status:
@@ -95,7 +95,7 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         _print_json([rule_document(rule) for rule in rules])
     else:
-        print(render_rule_list(rules, environment, _width()))
+        say(render_rule_list(rules, environment, terminal_width()))
     return CLEAN
 
 
@@ -123,7 +123,7 @@ def show_rules(ids: Sequence[str], folders: Sequence[Path], format: str = "table
     if format == "json":
         _print_json([rule_document(rule) | {"observed": list(seen)} for rule, seen in pages])
     else:
-        print("\n\n\n".join(render_rule(rule, _width(), seen) for rule, seen in pages))
+        say("\n\n\n".join(render_rule(rule, terminal_width(), seen) for rule, seen in pages))
     return CLEAN
 
 
@@ -151,7 +151,7 @@ def _check(arguments: argparse.Namespace) -> int:
     counted = f"{_counted(len(own), 'rule')}, {_counted(len(cases), 'case')}"
     without = ", ".join(f"{count} not run without {name}" for name, count in skipped.items())
     outcome = f"{len(problems)} wrong" if problems else "all as they say"
-    print(f"{counted}{f' ({without})' if without else ''}: {outcome}.")
+    say(f"{counted}{f' ({without})' if without else ''}: {outcome}.")
     return FINDINGS if problems else CLEAN
 
 
@@ -166,13 +166,10 @@ def _audit(arguments: argparse.Namespace) -> int:
 
     rules = find_config(Path.cwd()).ruleset(*arguments.rules)
     outcome = audit(read_signs(arguments.target), rules, load_claims(builtin_rules_dir(), *arguments.rules))
-    print(outcome.to_json() if arguments.format == "json" else outcome.to_text(_width()))
+    is_text = arguments.format != "json"
+    show(outcome.to_text(terminal_width()) if is_text else outcome.to_json(), is_text)
     return CLEAN if outcome.clean else FINDINGS
 
 
 def _print_json(rules: list[dict[str, object]]) -> None:
-    print(json.dumps({"schema": 1, "rules": rules}, indent=2, ensure_ascii=False))
-
-
-def _width() -> int:
-    return min(shutil.get_terminal_size().columns if sys.stdout.isatty() else 80, 120)
+    show(json_text({"schema": 1, "rules": rules}), is_text=False)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.ending import ended_as_by_ctrl_c
-from opscan.cli.options import add_environment, add_mode
+from opscan.cli.looking import size_bytes
+from opscan.cli.options import add_environment, add_mode, terminal_width
+from opscan.cli.output import say, show
 from opscan.cli.words import BACKEND_WORDS, CLEAN, COULD_NOT_LOOK, FINDINGS, FORMAT_WORDS, complain
-from opscan.cli.write import write_text
 from opscan.errors import SweepError
-from opscan.formats.text import printable_prose
+from opscan.formats.text import printable
+from opscan.writing import check_writable, write_text
 
 if TYPE_CHECKING:
     from opscan.sweeps.found import Found
@@ -35,7 +33,6 @@ examples:
   opscan sweep table.csv --format markdown
 """
 _SUFFIXES = {".csv": "csv", ".json": "json", ".html": "html", ".md": "markdown", ".txt": "table"}
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -67,7 +64,11 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run")
     how.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds for each target (default: 60)")
     how.add_argument(
-        "--memory", type=_bytes, default="4GiB", metavar="SIZE", help="memory for each target (default: 4GiB; 0: any)"
+        "--memory",
+        type=size_bytes,
+        default="4GiB",
+        metavar="SIZE",
+        help="memory for each target (default: 4GiB; 0: any)",
     )
     how.add_argument("--jobs", type=int, metavar="N", help="how many at once (default: one per core)")
     how.add_argument(
@@ -91,17 +92,11 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--cost", action="store_true", help="seconds and peak memory of each target, too")
 
 
-def _bytes(text: str) -> int:
-    match = _MEMORY.fullmatch(text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"cannot read the size {text!r}; write it as 4GiB or 512MiB")
-    return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or "B")[0].upper().replace("B", " ")))
-
-
 def _sweep(arguments: argparse.Namespace) -> int:
     for path in arguments.output:
         if path.suffix not in _SUFFIXES:
             raise SweepError("no format has this suffix", str(path), f"Use one of {', '.join(_SUFFIXES)}.")
+        check_writable(path)
     if arguments.what[0].endswith(".csv"):
         table = _read(arguments.what)
     else:
@@ -116,7 +111,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         table = _scanned(found, arguments)
     for path in arguments.output:
         write_text(path, _rendered(table, _SUFFIXES[path.suffix], arguments.cost))
-    print(_rendered(table, arguments.format, arguments.cost).rstrip("\n"))
+    show(_rendered(table, arguments.format, arguments.cost), arguments.format == "table")
     return _status(table)
 
 
@@ -131,7 +126,7 @@ def _read(what: list[str]) -> Sweep:
 def _listed(found: Found) -> int:
     from opscan.sweeps.reason import grouped
 
-    print("\n".join(each.target for each in found.listed))
+    say("\n".join(printable(each.target) for each in found.listed))
     for count, reason in grouped(reason for _, reason in found.skipped):
         complain(f"{count} {'module' if count == 1 else 'modules'} could not be imported: {reason}")
     return CLEAN
@@ -153,8 +148,7 @@ def _scanned(found: Found, arguments: argparse.Namespace) -> Sweep:
     backend = Backend(arguments.backend, arguments.jobs or os.cpu_count() or 1, arguments.cluster)
     journal = Path(f"{arguments.output[0]}.journal") if arguments.output else None
     try:
-        with ended_as_by_ctrl_c():
-            return scan_found(arguments.what, found, settings, backend, journal, arguments.fresh)
+        return scan_found(arguments.what, found, settings, backend, journal, arguments.fresh)
     except KeyboardInterrupt:
         if journal is not None:
             complain(f"what is done is kept in {journal}: the same command goes on from there")
@@ -163,8 +157,7 @@ def _scanned(found: Found, arguments: argparse.Namespace) -> Sweep:
 
 def _rendered(table: Sweep, format: str, cost: bool) -> str:
     if format == "table":
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-        return printable_prose(table.to_text(min(width, 120)))
+        return table.to_text(terminal_width())
     if format == "markdown":
         return table.to_markdown()
     return {"csv": table.to_csv, "json": table.to_json, "html": table.to_html}[format](cost)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opscan.cli.ending import ended_as_by_ctrl_c
-from opscan.cli.words import complain
-from opscan.errors import VerifyError
+from opscan.cli.options import terminal_width
+from opscan.cli.output import show
+from opscan.cli.words import COULD_NOT_LOOK, complain
+from opscan.distributed.launch import is_launched
+from opscan.errors import OutputError, VerifyError
 from opscan.progress import progress
+from opscan.writing import check_writable, write_text
 
 if TYPE_CHECKING:
     from opscan.verifying.outcome import Verification
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
 _EPILOG = """\
 exit status:
   0  the runs are identical to the last bit
-  1  they part; the answer says where first
+  1  they part, or ranks of one run differ in what is to be equal; the answer says where first
   2  they could not be compared to the end, and were the same as far as they came
 
 examples:
   opscan verify train.py
   opscan verify train.py --steps 50 -o growth.html -- --epochs 1
   opscan verify mymodel:train
-  opscan verify train.py --ranks 2
+  opscan verify train.py --processes 2
+  torchrun --nproc-per-node 2 -m opscan verify train.py
   opscan verify train.py --resume='--resume last.ckpt' -- --epochs 2
   opscan verify train.py --keep here; opscan verify --compare here/run1.opslog there/run1.opslog
 """
@@ -79,7 +81,10 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--runs", type=_positive, default=2, metavar="N", help="how many runs (default: 2)")
     how.add_argument("--steps", type=_positive, metavar="N", help="end each run after N steps")
     how.add_argument("--timeout", type=float, metavar="S", help="end each run after S seconds")
-    how.add_argument("--ranks", type=_positive, default=1, metavar="N", help="run N processes with torchrun")
+    how.add_argument(
+        "--processes", "--ranks", dest="ranks", type=_positive, default=1, metavar="N",
+        help="each run is N ranks, started as torchrun does; ranks of one run are compared as well",
+    )  # fmt: skip
     what = parser.add_argument_group("what to record")
     what.add_argument(
         "--ops", choices=("auto", "all", "none"), default="auto",
@@ -110,14 +115,27 @@ def _positive(text: str) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    if is_launched() and not arguments.compare:
+        if os.environ["RANK"] != "0":
+            return 0  # rank 0 starts ranks of its own, for every run anew
+        arguments.ranks = _ranks_launched(arguments.target)
     for path in arguments.output:
         if path.suffix not in _SUFFIXES:
             raise VerifyError("no format has this suffix", str(path), f"Use one of {', '.join(_SUFFIXES)}.")
+        check_writable(path)
     found = _found(arguments)
-    for path in arguments.output:
-        _write(path, found)
-    print(_rendered(found, arguments.format), end="")
-    return found.status
+    lost = [path for path in arguments.output if not _write(path, found)]
+    show(_rendered(found, arguments.format), arguments.format == "text")
+    return found.status if not lost else COULD_NOT_LOOK
+
+
+def _ranks_launched(target: str) -> int:
+    """As many as torchrun has started, which have to be on this machine."""
+    size = os.environ["WORLD_SIZE"]
+    if os.environ.get("LOCAL_WORLD_SIZE", size) != size:
+        hint = "Run it with --keep on one machine, or with fewer ranks; --compare compares records of two machines."
+        raise VerifyError("its ranks are on several machines, and are recorded on one", target, hint)
+    return int(size)
 
 
 def _found(arguments: argparse.Namespace) -> Verification:
@@ -130,7 +148,7 @@ def _found(arguments: argparse.Namespace) -> Verification:
     if not arguments.target:
         raise VerifyError("nothing to run", "", "Name a script or a function: opscan verify train.py")
     _check_target(arguments.target)
-    with ended_as_by_ctrl_c(), progress(f"running {arguments.target} {arguments.runs} times"):
+    with progress(f"running {arguments.target} {arguments.runs} times"):
         if arguments.resume is not None:
             return _resumed(arguments)
         return _run_twice(arguments)
@@ -175,13 +193,15 @@ def _check_target(target: str) -> None:
 
 def _rendered(found: Verification, format: str) -> str:
     if format == "text":
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-        return found.to_text(min(width, 120))
+        return found.to_text(terminal_width())
     return found.to_json() if format == "json" else found.to_html()
 
 
-def _write(path: Path, found: Verification) -> None:
+def _write(path: Path, found: Verification) -> bool:
+    """Write the answer, or say why not: it took long to find, and is printed in any case."""
     try:
-        path.write_text(_rendered(found, _SUFFIXES[path.suffix]), encoding="utf-8")
-    except OSError as error:
-        complain(f"{path} cannot be written: {error}")
+        write_text(path, _rendered(found, _SUFFIXES[path.suffix]))
+    except OutputError as error:
+        complain(str(error))
+        return False
+    return True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
+from typing import TextIO
 
-from opscan.formats.text import printable_prose
+from opscan.formats.text import log_text, printable_prose
 
 CLEAN, FINDINGS, COULD_NOT_LOOK = 0, 1, 2
 VERDICT_WORDS = ("raises", "switches", "silent", "config", "random", "uninitialized", "unknown")
@@ -19,5 +22,19 @@ FORMAT_WORDS = ("table", "csv", "json", "html", "markdown")
 
 
 def complain(message: str) -> None:
-    """One message on stderr, under opscan's name; what it quotes cannot act upon the terminal."""
-    print(f"opscan: {printable_prose(message)}", file=sys.stderr)
+    """One message on stderr, under opscan's name; what it quotes cannot act upon the terminal.
+
+    Where stderr takes nothing, the exit status has to tell.
+    """
+    try:
+        print(f"opscan: {log_text(printable_prose(message))}", file=sys.stderr, flush=True)
+    except OSError:
+        forsake(sys.stderr)
+
+
+def forsake(stream: TextIO) -> None:
+    """Let what a stream still holds back go nowhere: Python would try to write it when it ends, and complain."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

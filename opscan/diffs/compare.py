@@ -104,11 +104,15 @@ def paired(
 
 
 def _changes(old: ReadReport | None, new: ReadReport | None) -> Iterable[Change]:
+    """Ranks are compared where there are as many in both: those of another world are others."""
     pairs, gone = pair_places(old.places if old else (), new.places if new else ())
+    same_world = old is not None and new is not None and old.world == new.world
     for before, after in pairs:
         if before is None:
             yield Change("added", None, after)
-        elif (before.behaviour, before.reason) != (after.behaviour, after.reason):
+        elif (before.behaviour, before.reason) != (after.behaviour, after.reason) or (
+            same_world and before.ranks != after.ranks
+        ):
             yield Change("changed", before, after)
     yield from (Change("removed", each, None) for each in gone)
 

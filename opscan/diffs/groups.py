@@ -37,7 +37,7 @@ def groups_of(changes: Iterable[Change]) -> list[Group]:
     found: dict[tuple[object, ...], list[Spotted]] = {}
     for change in changes:
         place = change.place
-        key = (change.kind, place.rule, place.op, place.phase, place.behaviour, says(change))
+        key = (change.kind, place.rule, place.op, place.phase, place.behaviour, place.ranks, says(change))
         found.setdefault(key, []).append(place)
     order: list[Kind] = ["added", "changed", "removed"]
     return [
@@ -52,9 +52,13 @@ def says(change: Change) -> str:
         return f"waived: {new.reason}"
     if old is None or new is None:
         return ""
-    pairs = zip(_NAMES, old.behaviour, new.behaviour, strict=True)
+    pairs = [*zip(_NAMES, old.behaviour, new.behaviour, strict=True), ("ranks", _ranks(old), _ranks(new))]
     words = [f"{name}: {before}, now {after}" for name, before, after in pairs if before != after]
     return "; ".join(words + (["no longer waived"] if old.reason is not None else []))
+
+
+def _ranks(place: Spotted) -> str:
+    return "all" if place.ranks is None else ", ".join(map(str, place.ranks))
 
 
 def counted(diffs: Iterable[TargetDiff]) -> dict[Kind, int]:

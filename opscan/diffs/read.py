@@ -27,7 +27,8 @@ _BEHAVIOUR = {
 class Spotted:
     """One place of one finding: what it is called by, and what is said of it there.
 
-    `line` is for people, "file:line"; `reason` is that of the waiver that accepts it.
+    `line` is for people, "file:line"; `reason` is that of the waiver that accepts it; `ranks` are those that have it,
+    None for all.
     """
 
     fingerprint: str
@@ -40,6 +41,7 @@ class Spotted:
     count: int
     behaviour: tuple[str, ...]
     reason: str | None = None
+    ranks: tuple[int, ...] | None = None
 
     @property
     def kin(self) -> tuple[str, ...]:
@@ -59,12 +61,16 @@ class Spotted:
 
 @dataclass(frozen=True, slots=True)
 class ReadReport:
-    """One report of a document: its target, what it is for in words, its places and the ops that no rule speaks for."""
+    """One report of a document: its target, what it is for in words, its places and the ops that no rule speaks for.
+
+    `world` is how many ranks it is about, and whether they all ran; None for a single process.
+    """
 
     target: str
     environment: Mapping[str, object]
     places: tuple[Spotted, ...]
     unknown: frozenset[str]
+    world: tuple[int, bool] | None = None
 
 
 def read_document(path: str) -> list[ReadReport]:
@@ -92,7 +98,15 @@ def read_report(content: Any, where: str) -> ReadReport:
         for at, each in enumerate(_get(content, "findings", list, where))
         for place in _places(each, f"{where}.findings[{at}]")
     ]
-    return ReadReport(target, environment, tuple(places), frozenset(unknown))
+    return ReadReport(target, environment, tuple(places), frozenset(unknown), _world(content, where))
+
+
+def _world(content: Any, where: str) -> tuple[int, bool] | None:
+    """A document of an older opscan has none."""
+    world = content.get("world")
+    if world is None:
+        return None
+    return _get(world, "size", int, f"{where}.world"), _get(world, "real", bool, f"{where}.world")
 
 
 def _places(finding: Any, where: str) -> Iterator[Spotted]:
@@ -100,6 +114,7 @@ def _places(finding: Any, where: str) -> Iterator[Spotted]:
     behaviour = tuple(_word(finding, key, where) for key in _BEHAVIOUR)
     waived = finding.get("waived")
     reason = _get(waived, "reason", str, f"{where}.waived") if waived is not None else None
+    ranks = _ranks(finding, where) if finding.get("ranks") is not None else None
     for at, place in enumerate(_get(finding, "places", list, where)):
         there = f"{where}.places[{at}]"
         yield Spotted(
@@ -113,7 +128,15 @@ def _places(finding: Any, where: str) -> Iterator[Spotted]:
             _get(place, "count", int, there),
             behaviour,
             reason,
+            ranks,
         )
+
+
+def _ranks(finding: Any, where: str) -> tuple[int, ...]:
+    ranks = tuple(_get(finding, "ranks", list, where))
+    if not all(type(each) is int for each in ranks):
+        raise DocumentError("`ranks` holds what is no number", where, _AGAIN)
+    return ranks
 
 
 def _line(place: dict[str, Any], where: str) -> str:
@@ -131,6 +154,6 @@ def _word(finding: Any, key: str, where: str) -> str:
 
 def _get(content: Any, key: str, kind: type, where: str) -> Any:
     value = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise DocumentError(f"`{key}` is missing or no {kind.__name__}", where, _AGAIN)
     return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,8 +10,10 @@ from typing import Any
 from opscan import __version__
 from opscan.diffs.compare import Change, TargetDiff
 from opscan.diffs.groups import SIGNS, Group, counted, groups_of
-from opscan.diffs.read import Spotted
+from opscan.diffs.read import ReadReport, Spotted
+from opscan.distributed.ranks import rank_words, size_words
 from opscan.formats import markdown
+from opscan.formats.json import json_text
 from opscan.formats.text import printable
 from opscan.report.paint import Paint
 from opscan.report.words import ALWAYS_SHOWN, STRICTNESS, short_path
@@ -47,11 +48,15 @@ def _block(diff: TargetDiff, width: int, paint: Paint) -> str:
     lines = [f"  {note}" for note in _notes(diff)]
     for group in groups_of(diff.changes):
         place = group.first
-        head = f"{SIGNS[group.kind]} {place.op}: {place.verdict}, in {place.phase} ({place.rule})"
+        head = f"{SIGNS[group.kind]} {place.op}: {place.verdict}, in {place.phase} ({place.rule}){_on_ranks(place)}"
         lines.append(paint.text(f"  {printable(head)}", _COLOURS[group.kind]))
         lines += [_indented(printable(each), width) for each in (f"where  {group.modules}", group.says) if each]
         lines += [_indented(printable(f"{_short(each.line)}  {each.code}".rstrip()), width) for each in _lined(group)]
     return "\n".join([paint.text(printable(diff.target), "head"), *lines]) if lines else ""
+
+
+def _on_ranks(place: Spotted) -> str:
+    return f", on {rank_words(place.ranks)}" if place.ranks is not None else ""
 
 
 def _lined(group: Group) -> list[Spotted]:
@@ -79,9 +84,15 @@ def _notes(diff: TargetDiff) -> list[str]:
         notes.append(printable(f"it was {diff.old.target}"))
     if diff.old and diff.new and diff.is_for_other_environment:
         notes.append(f"for {_environment(diff.old.environment)}, now for {_environment(diff.new.environment)}")
+    if diff.old and diff.new and diff.old.world != diff.new.world:
+        notes.append(f"for {_world(diff.old)}, now for {_world(diff.new)}")
     if diff.new_ops:
         notes.append(printable(f"no rule speaks for {', '.join(diff.new_ops)}: new"))
     return notes
+
+
+def _world(report: ReadReport) -> str:
+    return size_words(*report.world) if report.world is not None else "a single process"
 
 
 def _environment(given: Mapping[str, Any]) -> str:
@@ -107,19 +118,26 @@ def render_json(diffs: Sequence[TargetDiff]) -> str:
         "adds": sum(change.adds for diff in diffs for change in diff.changes),
         "targets": [_target(diff) for diff in diffs],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document)
 
 
 def _target(diff: TargetDiff) -> dict[str, Any]:
     return {
-        "old": {"target": diff.old.target, "environment": diff.old.environment} if diff.old else None,
-        "new": {"target": diff.new.target, "environment": diff.new.environment} if diff.new else None,
+        "old": _whose(diff.old),
+        "new": _whose(diff.new),
         "unknown_added": diff.new_ops,
         "changes": [
             {"kind": each.kind, "adds": each.adds, "old": _side(each.old), "new": _side(each.new)}
             for each in diff.changes
         ],
     }
+
+
+def _whose(report: ReadReport | None) -> dict[str, Any] | None:
+    if report is None:
+        return None
+    world = None if report.world is None else dict(zip(("size", "real"), report.world, strict=True))
+    return {"target": report.target, "environment": report.environment, "world": world}
 
 
 def _side(place: Spotted | None) -> dict[str, Any] | None:
@@ -130,6 +148,7 @@ def _side(place: Spotted | None) -> dict[str, Any] | None:
         "rule": place.rule, "verdict": verdict, "op": place.op, "phase": place.phase, "module": place.module,
         "line": place.line, "code": place.code, "count": place.count, "default": default, "strict": strict,
         "warn_only": warn_only, "bits": bits, "waived": place.reason, "fingerprint": place.fingerprint,
+        "ranks": None if place.ranks is None else list(place.ranks),
     }  # fmt: skip
 
 
@@ -157,7 +176,7 @@ def _rows(groups: Iterable[Group]) -> Iterable[Sequence[str]]:
         yield (
             markdown.text(what),
             place.verdict,
-            f"{markdown.code(place.op)} in {markdown.text(place.phase)}",
+            f"{markdown.code(place.op)} in {markdown.text(place.phase)}{_on_ranks(place)}",
             markdown.code(group.modules),
             markdown.text(place.rule),
         )

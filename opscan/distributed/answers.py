@@ -2,11 +2,12 @@
 
 A trace runs the step of one rank, and the other ranks are not there. A collective on meta has nothing to send; one on
 known values (Note [Known and unknown values]) answers as if every rank had the same: what is gathered is copies of what
-this rank gives, and a sum stays what it was.
+this rank gives, a sum stays what it was, and what is received is what was last sent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -27,10 +28,12 @@ def answer(func: Any, args: tuple[Any, ...], alive: list[Any]) -> Any:
             _copy_to_all(args[0], args[1])
         elif name in ("alltoall_base_", "_reduce_scatter_base_", "scatter_", "alltoall_", "reduce_scatter_"):
             _fill_alike(args[0], args[1])
+        elif name == "recv_":
+            _fill_alike(args[0], _last_sent(args[0][0], alive))
     results = func._schema.returns
     if not results:
         return None
-    work = _work_class()(args[0] if isinstance(args[0], list) else [args[0]])
+    work = _work_class()(args[0] if isinstance(args[0], list) else [args[0]], name == "send")
     alive.append(work)
     reduction_told()
     return work.boxed() if len(results) == 1 else (args[0], work.boxed())
@@ -67,21 +70,33 @@ def _work_class() -> Any:
         from torch._C._distributed_c10d import Work
 
         class Done(Work):
-            def __init__(self, tensors: list[torch.Tensor]) -> None:
+            def __init__(self, tensors: list[torch.Tensor], is_send: bool) -> None:
                 super().__init__()
+                self.is_send = is_send
+                self.on_wait: Callable[[], object] = lambda: None
                 self._future: torch.futures.Future[Any] = torch.futures.Future()
                 self._future.set_result(tensors)
 
             def wait(self, timeout: Any = None) -> bool:
+                self.on_wait()
                 return True
 
+            def synchronize(self) -> None:
+                self.on_wait()
+
+            def block_current_stream(self) -> None:
+                self.on_wait()
+
             def get_future(self) -> torch.futures.Future[Any]:
+                self.on_wait()  # nobody can tell when it is asked
                 return self._future
 
             def is_completed(self) -> bool:
+                self.on_wait()
                 return True
 
             def is_success(self) -> bool:
+                self.on_wait()
                 return True
 
             def result(self) -> Any:
@@ -104,6 +119,12 @@ def _copy_to_all(outputs: Any, inputs: Any) -> None:
             for start in range(0, flat.numel(), max(source.numel(), 1)):
                 part = flat[start : start + source.numel()]
                 part.copy_(source[: part.numel()])
+
+
+def _last_sent(wanted: torch.Tensor, works: list[Any]) -> list[torch.Tensor]:
+    """What was last sent in a tensor like this one; nothing if there is none."""
+    sent = (work.result()[0] for work in reversed(works) if work.is_send)
+    return [next((each for each in sent if each.shape == wanted.shape and each.dtype == wanted.dtype), wanted)]
 
 
 def _fill_alike(outputs: Any, inputs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Start the ranks of a check on this machine, as torchrun does, and end with opscan's own exit status.
+"""Ranks that torchrun started, or that are started here as it does; torch is imported only to start them.
 
 torchrun itself ends with 1 whatever the status of a worker was (torch/distributed/run.py raises ChildFailedError).
 """
@@ -6,12 +6,19 @@ torchrun itself ends with 1 whatever the status of a worker was (torch/distribut
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import uuid
 from collections.abc import Sequence
 
 COULD_NOT_LOOK = 2
 _ELASTIC = "torch.distributed.elastic"
+_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
+
+
+def is_launched() -> bool:
+    """Whether torchrun started this process, as one of several."""
+    return all(name in os.environ for name in _VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
 
 
 def launch(processes: int, words: Sequence[str]) -> int:

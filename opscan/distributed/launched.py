@@ -23,14 +23,8 @@ from opscan.distributed.world import as_one_of
 from opscan.distributed.wrapping import shapes_compared
 
 Value = TypeVar("Value")
-_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
 _POLL_S = 0.05
 _FAREWELL_S = 10.0
-
-
-def is_launched() -> bool:
-    """Whether torchrun started this process, as one of several."""
-    return all(name in os.environ for name in _VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
 
 
 class Ranks:

@@ -35,6 +35,16 @@ class World:
     messages: tuple[Message, ...] = ()
 
 
+def rank_words(ranks: tuple[int, ...]) -> str:
+    """`rank 2 alone`, `ranks 0, 2 alone`: who has what the others have not."""
+    return f"{'rank' if len(ranks) == 1 else 'ranks'} {', '.join(map(str, ranks))} alone"
+
+
+def size_words(size: int, real: bool) -> str:
+    """`4 ranks, all ran`, `one of 64 ranks, traced`: whose step a report is about."""
+    return f"{_ranks(size)}, all ran" if real else f"one of {_ranks(size)}, traced"
+
+
 def world_words(world: World) -> str:
     """One line: how many ranks, and which collectives between them."""
     counts = Counter[str]()

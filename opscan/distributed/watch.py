@@ -154,7 +154,8 @@ class Watch:
         os._exit(COULD_NOT_LOOK)
 
     def _leave(self, what: str) -> None:
-        sys.stderr.write(f"opscan: {what}\n  No report: {self._size} ranks were to run this step together.\n")
+        told = f"No report: {self._size} ranks were to run this step together. Exit status {COULD_NOT_LOOK}."
+        sys.stderr.write(f"opscan: {what}\n  {told}\n")
         sys.stderr.flush()
         os._exit(COULD_NOT_LOOK)
 

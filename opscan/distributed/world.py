@@ -12,6 +12,7 @@ other ranks or refuse meta tensors: that parameters have equal shapes on all ran
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 
+from opscan.blame import lines_of
 from opscan.distributed.aftermath import unchanged_around
 from opscan.distributed.late import replaced_when_loaded
 from opscan.distributed.streams import DeviceHandle
@@ -104,11 +106,12 @@ def _replaced(size: int) -> Iterator[None]:
     import_module("torch.testing._internal.distributed.fake_pg")  # registers the backend
     initialise = _initialise(torch.distributed.init_process_group)
     wanted: dict[str, dict[str, Callable[[Any], Any]]] = {
-        "torch.distributed": {"init_process_group": lambda original: initialise},
+        "torch.distributed": {"init_process_group": lambda original: initialise, **_BETWEEN_TWO},
         "torch.distributed.distributed_c10d": {
             "init_process_group": lambda original: initialise,
             "rendezvous": lambda original: lambda *args, **kwargs: iter([(_store(), 0, size)]),
             "_new_process_group_helper": lambda original: _faked(original, size),
+            **_BETWEEN_TWO,
         },
         "torch.distributed.device_mesh": {
             "init_process_group": lambda original: initialise,
@@ -132,6 +135,35 @@ def _replaced(size: int) -> Iterator[None]:
         }
     with as_one_of(size), replaced_when_loaded(wanted):
         yield
+
+
+def _one_by_one(original: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """batch_isend_irecv without the group's batching, which asks for the backend of tensors that are on meta."""
+
+    @wraps(original)
+    def start(p2p_op_list: list[Any]) -> list[Any]:
+        works = [each.op(each.tensor, each.peer, each.group, each.tag) for each in p2p_op_list]
+        return [work for work in works if work is not None]
+
+    return start
+
+
+def _unanswered(original: Callable[..., Any]) -> Callable[..., Any]:
+    """recv_object_list: an object that decides what comes next, which no rank is there to send."""
+
+    @wraps(original)
+    def receive(*args: Any, **kwargs: Any) -> Any:
+        what = "recv_object_list: another rank is to send an object, and none is there"
+        raise EnvironmentSpecError(what, lines_of(sys._getframe(1))[0], _GIVEN)
+
+    return receive
+
+
+_GIVEN = (
+    "For torch.distributed.pipelining give every PipelineStage its shapes, input_args= and output_args=; or let all"
+    " ranks run: opscan check TARGET --processes N."
+)
+_BETWEEN_TWO = {"batch_isend_irecv": _one_by_one, "recv_object_list": _unanswered}
 
 
 def _nothing(original: Callable[..., Any]) -> Callable[..., None]:

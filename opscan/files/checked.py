@@ -16,7 +16,7 @@ Outcome = Literal["clean", "findings", "skipped", "missed"]
 class Checked:
     """One target of a file: its report, or why it was not looked at (with the place, if it was missed).
 
-    The report has the project's waivers in it.
+    The report has the project's waivers in it. As it comes from the process that looked it is packed.
     """
 
     target: str
@@ -49,9 +49,12 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is the same for all targets: what the answer is for, and the seconds that each target has."""
+    """What is the same for all targets: what the answer is for, the seconds that each has, and whether its step is
+    `drawn`.
+    """
 
     environment: Environment
     mode: Literal["train", "eval"] = "train"
     rules: tuple[str, ...] = ()
     timeout_s: float = 60.0
+    drawn: bool = False

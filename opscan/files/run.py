@@ -17,10 +17,13 @@ from opscan.errors import OpscanError, TargetError
 from opscan.files.checked import Checked, Question, Work
 from opscan.files.text import model_classes
 from opscan.isolation.client import isolated, stop_server
+from opscan.isolation.codec import DataError, from_data, to_data
 from opscan.isolation.outcome import Limits, Outcome, timeout_words
 from opscan.progress import progress
+from opscan.report.carried import unpacked
 
 _SCANNER = "opscan.files.scan"
+_RETURNS = tuple[Checked, ...]
 
 
 def check_files(files: Sequence[str], question: Question) -> Iterator[Checked]:
@@ -79,12 +82,23 @@ def _scanned(work: Work, question: Question) -> tuple[Checked, ...]:
     if outcome.error is not None:
         raise outcome.error
     if isinstance(outcome.value, tuple):
-        return outcome.value
+        return tuple(_unpacked(each, work, question) for each in outcome.value)
     if work.size > 1:
         return tuple(each for single in work.single() for each in _scanned(single, question))
     if work.named:
         return (Checked(work.named[0], "missed", f"{work.named[0]}: {outcome.ended}"),)
     return (Checked(f"{work.file}:{work.classes[0]}", "skipped", outcome.ended),)
+
+
+def _unpacked(checked: Checked, work: Work, question: Question) -> Checked:
+    """With the rules behind the findings of the report, where there is one that can be shown."""
+    if checked.report is None:
+        return checked
+    rules = find_config(Path(work.file).resolve().parent).ruleset(*map(Path, question.rules))
+    try:
+        return replace(checked, report=unpacked(checked.report, rules))
+    except ValueError as error:
+        return Checked(checked.target, "missed", f"{checked.target}: {error}")
 
 
 def _scan_there(work: Work, question: Question) -> tuple[Checked, ...]:
@@ -97,7 +111,7 @@ def _scan_there(work: Work, question: Question) -> tuple[Checked, ...]:
 def _away(function: Callable[..., Any], arguments: tuple[Any, ...], limits: Limits) -> Outcome:
     """Call a function in another process: forked from one that has torch, or a new one where nothing can be forked."""
     if _can_fork():
-        return isolated(function, arguments, limits, (_SCANNER,))
+        return isolated(function, arguments, limits, _RETURNS, (_SCANNER,))
     return _spawned(function, arguments, limits)
 
 
@@ -109,17 +123,20 @@ def _spawned(function: Callable[..., Any], arguments: tuple[Any, ...], limits: L
     """As isolation.client.isolated, in a process that begins anew: that works on Windows too."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            return Outcome(pool.submit(_silenced, function, arguments).result(limits.timeout_s))
+            data = pool.submit(_silenced, function, arguments).result(limits.timeout_s)
+            return Outcome(from_data(data, _RETURNS))
         except TimeoutError:
             for process in list((pool._processes or {}).values()):  # no other way to end one, before Python 3.14
                 process.kill()
             return Outcome(ended=timeout_words(limits))
         except BrokenProcessPool:
             return Outcome(ended="ended its process")
+        except DataError as error:
+            return Outcome(ended=f"handed in what is no result ({error})")
         except OpscanError as error:
             return Outcome(error=error)
 
 
-def _silenced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def _silenced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        return function(*arguments)
+        return to_data(function(*arguments), _RETURNS)

@@ -11,6 +11,7 @@ from opscan.config import Config, find_config
 from opscan.errors import OpscanError
 from opscan.files.checked import Checked, Question, Work
 from opscan.files.models import defined_models, parts_of
+from opscan.report.carried import packed
 from opscan.report.report import Report
 from opscan.rules.load import Ruleset
 from opscan.scan import build_named, scan_target
@@ -61,7 +62,8 @@ class _Scanner:
                 return Checked(target, "missed", str(error)), False
             return Checked(target, "skipped", reason_of(error)), False
         report = waive(report, self._config.waivers, date.today())
-        return Checked(target, "findings" if report.fails() else "clean", report=report), True
+        packet = packed(report, self._question.drawn)
+        return Checked(target, "findings" if report.fails() else "clean", report=packet), True
 
     def _scanned(self, target: str) -> Report:
         environment = self._question.environment

@@ -11,7 +11,9 @@ from html import escape
 
 from opscan.formats.text import printable, printable_prose
 
-_MARKS = re.compile(r"([\\`*_\[\]|~!])")
+_MARKS = re.compile(r"([\\`*\[\]|~!]|(?<![^\W_])_|_(?![^\W_]))")
+"""What marks up text; an underscore within a word does not (6.2, rules of emphasis)."""
+
 _CALLS = re.compile(r"([@#])(?=\w)")
 
 

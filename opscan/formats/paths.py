@@ -31,4 +31,21 @@ def relative_path(file: str, root: Path) -> str | None:
 
 def uri_of(path: str) -> str:
     """A path as a reference of a URI."""
-    return quote(path, errors="surrogateescape")
+    return quote(name_bytes(path))
+
+
+def name_bytes(name: str) -> bytes:
+    """The bytes of a file's name: those it has on disk (PEP 383), or for one that can be on none, some."""
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogatepass")
+
+
+def absolute_uri(file: str) -> str:
+    """A file as a URI of its own."""
+    path = Path(file).absolute()
+    try:
+        return path.as_uri()
+    except UnicodeEncodeError:
+        return f"file://{uri_of(path.as_posix())}"

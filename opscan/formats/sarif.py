@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from opscan import __version__
-from opscan.formats.paths import relative_path, uri_of
+from opscan.formats.paths import absolute_uri, relative_path, uri_of
+from opscan.formats.text import printable_prose
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 BASE = "%SRCROOT%"
@@ -34,7 +35,21 @@ def render_run(
         "invocations": [{"executionSuccessful": not failed, "toolExecutionNotifications": list(notifications)}],
         "results": list(results),
     }
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [_shown(run)]}, indent=2) + "\n"
+
+
+def _shown(value: Any, name: str = "") -> Any:
+    """The same with texts that act upon nobody who shows them; what a fix inserts stays to the letter.
+
+    `[text](1)` in a message would be a link (3.11.6).
+    """
+    if isinstance(value, dict):
+        return {key: each if key == "insertedContent" else _shown(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_shown(each, name) for each in value]
+    if isinstance(value, str):
+        return printable_prose(value).replace("](", "] (") if name == "text" else printable_prose(value)
+    return value
 
 
 def artifact(file: str, root: Path) -> dict[str, str]:
@@ -42,7 +57,7 @@ def artifact(file: str, root: Path) -> dict[str, str]:
     path = relative_path(file, root)
     if path is not None:
         return {"uri": uri_of(path), "uriBaseId": BASE}
-    return {"uri": Path(file).absolute().as_uri() if not file.startswith("<") else uri_of(file)}
+    return {"uri": absolute_uri(file) if not file.startswith("<") else uri_of(file)}
 
 
 def physical(file: str, root: Path, region: dict[str, int] | None = None) -> dict[str, Any]:

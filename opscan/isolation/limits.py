@@ -25,9 +25,14 @@ def adopt_orphans() -> None:
 
 
 def confine(memory_bytes: int | None) -> None:
-    """Set up the calling process, a fresh child: its own session, dead when its parent is, no core dumps, the limit."""
+    """Set up the calling process, a fresh child: its own session, dead when its parent is, no core dumps, the limit.
+
+    Where the system runs out of memory it is the first to go.
+    """
     os.setsid()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_bytes is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))  # Note [Which memory limit]
@@ -43,21 +48,27 @@ def end(child: int) -> tuple[int, int]:
     with suppress(ProcessLookupError, PermissionError):  # it may have died before it had a group of its own
         os.killpg(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
-    while orphans := _children():
-        for orphan in orphans:
-            with suppress(ProcessLookupError):
-                os.kill(orphan, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(orphan, 0)
+    end_children()
     return os.waitstatus_to_exitcode(status), usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _children() -> list[int]:
+def end_children(but: frozenset[int] = frozenset()) -> None:
+    """Kill all children of this process but these, and theirs, who are its children once their parents are dead."""
+    while orphans := children() - but:
+        for orphan in orphans:  # all of them first: one that is left may start others
+            with suppress(ProcessLookupError):
+                os.kill(orphan, signal.SIGKILL)
+        for orphan in orphans:
+            with suppress(ChildProcessError):
+                os.waitpid(orphan, 0)
+
+
+def children() -> frozenset[int]:
     """The processes this one is parent of; none where the system does not tell."""
     try:
-        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+        return frozenset(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
     except OSError:
-        return []
+        return frozenset()
 
 
 def _prctl(option: int, value: int) -> None:

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from opscan.blame import said_by
 from opscan.errors import OpscanError
+
+FOREVER_S = 3e8
+"""Ten years: a limit of time for what has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +26,15 @@ class Limits:
 class Outcome:
     """A value, or the OpscanError it raised, or in `ended` why it came to neither: `killed by signal SIGSEGV`.
 
-    `seconds` is wall-clock time from the fork on. `peak_bytes` is the most memory the process had resident, modules
-    that were imported before it was forked included; None where the system does not count it.
+    `line` is `file:line` of the user's where the process stood when its time was up or it crashed, "" if that is not
+    known. `seconds` is wall-clock time from the fork on. `peak_bytes` is the most memory the process had resident,
+    modules that were imported before it was forked included; None where the system does not count it.
     """
 
     value: Any = None
     error: OpscanError | None = None
     ended: str = ""
+    line: str = ""
     seconds: float = 0.0
     peak_bytes: int | None = None
 
@@ -45,7 +51,7 @@ _OUT_OF_MEMORY = (
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error, or one that it came from, says that an allocation failed."""
     return any(
-        isinstance(each, MemoryError) or any(words in str(each).lower() for words in _OUT_OF_MEMORY)
+        isinstance(each, MemoryError) or any(words in said_by(each).lower() for words in _OUT_OF_MEMORY)
         for each in _chain(error)
     )
 

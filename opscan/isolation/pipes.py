@@ -8,6 +8,8 @@ import time
 
 _HEAD = 8
 _CHUNK = 1 << 20
+MOST_BYTES = 1 << 28
+"""The longest message that is taken: ten times the report on a step of 300,000 ops."""
 
 
 class ClosedError(Exception):
@@ -16,6 +18,10 @@ class ClosedError(Exception):
 
 class LateError(Exception):
     """The message did not come in time."""
+
+
+class TooLongError(Exception):
+    """The message is longer than any that is meant."""
 
 
 def send(pipe: int, message: bytes) -> None:
@@ -36,12 +42,14 @@ class Reader:
         self._buffer = bytearray()
 
     def message(self) -> bytes | None:
-        """The next message, if all of it has been read."""
-        end = _HEAD + int.from_bytes(self._buffer[:_HEAD], "little")
-        if len(self._buffer) < max(end, _HEAD):
+        """The next message, if all of it has been read. Raises TooLongError."""
+        length = int.from_bytes(self._buffer[:_HEAD], "little")
+        if length > MOST_BYTES:
+            raise TooLongError
+        if len(self._buffer) < _HEAD + length:
             return None
-        taken = bytes(self._buffer[_HEAD:end])
-        del self._buffer[:end]
+        taken = bytes(self._buffer[_HEAD : _HEAD + length])
+        del self._buffer[: _HEAD + length]
         return taken
 
     def read_some(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Literal, NamedTuple
 
+from opscan.formats.text import printable
+
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")
 
@@ -59,7 +61,8 @@ class Problem(NamedTuple):
     column: int = 0
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        file = printable(self.file)
+        place = f"{file}:{self.line}:{self.column}" if self.line else file
         return f"{place}: {self.what}"
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from opscan.errors import OutputError
+from opscan.formats.paths import name_bytes
 from opscan.lint.finding import Edit, Finding, Problem
 from opscan.lint.notebook import Notebook, Token, read_notebook
 from opscan.lint.source import NotTextError, decode, split_lines
+from opscan.writing import write_bytes
 
 
 class Mended(NamedTuple):
@@ -103,26 +105,34 @@ def difference(mended: Mended) -> str:
     """The change as a unified diff."""
     import difflib
 
-    name = mended.file.replace(os.sep, "/")
+    name = _header(mended.file.replace(os.sep, "/"))
     before, after = ([line for line in split_lines(text) if line] for text in (mended.before, mended.after))
     made = difflib.unified_diff(before, after, fromfile=name, tofile=name, lineterm="\n")
     return "".join(line if line.endswith(("\n", "\r")) else f"{line}\n\\ No newline at end of file\n" for line in made)
 
 
+def _header(name: str) -> str:
+    """A file's name as a diff has it: in quotes and with escapes where it could end its line.
+
+    Source: git, Documentation/diff-format.txt, and GNU diffutils, which read such names.
+    """
+    if name.isprintable() and not set(name) & set('"\\'):
+        return name
+    return '"' + "".join(_octal(each) for each in name) + '"'
+
+
+def _octal(character: str) -> str:
+    if character in ('"', "\\"):
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\{byte:03o}" for byte in name_bytes(character))
+
+
 def write(mended: Mended) -> Problem | None:
     """Put the new text in place of the file at once, with the mode it had; of a link, in place of what it names."""
-    path = os.path.realpath(mended.file)
     try:
-        mode = os.stat(path).st_mode
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".opscan-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(mended.data)
-            os.chmod(temporary, mode & 0o7777)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        return Problem(mended.file, f"not written: {error.strerror or error}")
+        write_bytes(mended.file, mended.data)
+    except OutputError as error:
+        return Problem(mended.file, f"{error.what}\n  {error.hint}")
     return None

@@ -22,7 +22,6 @@ ROW = 1 << 14
 _CHUNK = 1 << 20
 """Words of 64 bits for which memory is taken at once."""
 
-_SMALL = 1 << 15
 _PLAIN = frozenset((torch.float32, torch.float64, torch.int64, torch.int32, torch.bfloat16, torch.float16))
 _SEED = 20140501
 
@@ -38,13 +37,17 @@ def _weights(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Te
 def fingerprint(tensor: torch.Tensor) -> torch.Tensor:
     """The fingerprint of a tensor's values as an int64 without dimensions, on the tensor's device.
 
-    Sizes, strides and dtype do not enter: a view has the fingerprint of its copy. The memory taken is bounded for
-    tensors that are contiguous.
+    Every bit enters: two tensors of one size that differ in any have the same fingerprint with a probability of about
+    2**-33 over the choice of the weights, see Note [The fingerprint]. Sizes, strides and dtype do not enter: a view has
+    the fingerprint of its copy. The memory taken is bounded for tensors that are contiguous.
     """
     tensor = tensor.detach()
-    if tensor.numel() <= _SMALL and _is_plain(tensor):
-        return _weighed(tensor.view(-1).view(torch.int64))
-    words, rest = _words(tensor)
+    if _is_plain(tensor):
+        words, rest = tensor.view(-1).view(torch.int64), None
+        if words.numel() <= _CHUNK:
+            return _weighed(words)
+    else:
+        words, rest = _words(tensor)
     total = None
     for number, start in enumerate(range(0, words.numel(), _CHUNK)):
         part = _weighed(words[start : start + _CHUNK])

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 import torch
-from packaging.version import Version
 
-from opscan.environment import Environment
+from opscan.environment import Environment, installed_torch
 from opscan.errors import EnvironmentSpecError, OpscanError, TraceError
-from opscan.match import OWN_NAMESPACES
+from opscan.judge import OWN_NAMESPACES
 from opscan.observe.step import WANTED
 from opscan.rules.load import Ruleset
 from opscan.target.build import Target
@@ -84,7 +82,7 @@ def plan_run(environment: Environment, run: bool | None, replays: int = 1, repla
 
 
 def _obstacle(environment: Environment) -> str | None:
-    installed = Version(Version(metadata.version("torch")).base_version)
+    installed = installed_torch()
     if environment.torch != installed:
         return f"torch {installed} is installed here, not {environment.torch}"
     if environment.device == "mps":

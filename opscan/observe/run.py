@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -16,6 +16,8 @@ from opscan.trace.calls import PublicNames
 from opscan.trace.driver import Regime
 from opscan.trace.graph import ModuleSite, call_of
 from opscan.trace.hygiene import unchanged_process
+from opscan.trace.kept_tensors import tensors_unchanged
+from opscan.trace.modes import modes_closed
 from opscan.trace.real import MadeUp, RealRecorder
 
 _ALERT = " does not have a deterministic implementation"
@@ -121,16 +123,29 @@ class DeviceRegime(Regime):
 
 
 class PlainRegime(DeviceRegime):
-    """The same step with nobody watching its ops: what it costs by itself."""
+    """The same step with nobody watching its ops: what it costs by itself. `foreign` are the user's tensors it uses."""
 
-    def __init__(self, device: torch.device, watched: frozenset[str], amp: Amp | None = None) -> None:
+    def __init__(
+        self, device: torch.device, watched: frozenset[str], amp: Amp | None, foreign: Sequence[torch.Tensor]
+    ) -> None:
         super().__init__(device, watched, strict=False, amp=amp)
+        self._foreign = foreign
+
+    def process(self) -> AbstractContextManager[None]:
+        """Nobody notes what is written to, so all that may be is kept."""
+        return _both(super().process(), tensors_unchanged(self._foreign))
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Only whether the step runs its own backward is noticed."""
-        with self.calls:
+        with self.calls, modes_closed():
             yield
+
+
+@contextmanager
+def _both(outer: AbstractContextManager[None], inner: AbstractContextManager[None]) -> Iterator[None]:
+    with outer, inner:
+        yield
 
 
 def where_it_failed(regime: DeviceRegime) -> tuple[str, ModuleSite | None] | None:

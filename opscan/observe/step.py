@@ -93,7 +93,7 @@ def observe(
         if replays > 1:
             regime = DeviceRegime(device, watched, False, replays, wanted, step.amp)
             costs.append(_cost(lambda: traces.append(step.under(regime)), device))
-        plain = _cost(lambda: step.under(PlainRegime(device, watched, step.amp)), device)
+        plain = _cost(lambda: step.under(PlainRegime(device, watched, step.amp, regime.recorder.foreign)), device)
     except TraceError as error:
         at = _place(regime)
         if not _is_out_of_memory(error.__cause__):

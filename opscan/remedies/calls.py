@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import linecache
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from opscan.blame import source_lines
 from opscan.finding import Line
 from opscan.lint.module import Module
 from opscan.lint.records import Call
@@ -69,7 +69,7 @@ _FILES: dict[str, tuple[list[str], Calls | None]] = {}
 
 
 def _calls_of(file: str) -> Calls | None:
-    lines = linecache.getlines(file)
+    lines = source_lines(file)
     if file not in _FILES or _FILES[file][0] is not lines:
         _FILES[file] = (lines, _parsed("".join(lines)))
     return _FILES[file][1]

@@ -6,7 +6,7 @@ import linecache
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from opscan.blame import is_users_own
+from opscan.blame import is_users_own, source_lines
 from opscan.finding import Finding, Line, Remedy
 from opscan.lint.finding import Edit
 from opscan.lint.fix import apply_edits
@@ -64,7 +64,7 @@ class Desk:
         """What edits a file, or a notebook's cell; None for one that cannot be read or is no Python."""
         if file not in self._editors:
             linecache.checkcache(file)  # it may have been edited since an earlier scan of this process
-            text = "".join(linecache.getlines(file))
+            text = "".join(source_lines(file))
             self._lines[file] = split_lines(text)
             try:
                 self._editors[file] = Editor(text) if text else None

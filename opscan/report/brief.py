@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from importlib import metadata
 
-from packaging.version import Version
-
-from opscan.environment import Environment, Strictness
+from opscan.environment import Environment, Strictness, installed_torch
 from opscan.finding import Finding
 from opscan.report.acceptance import waived_lines
 from opscan.report.instead import advice_of
@@ -58,7 +55,7 @@ def render_line(report: Report) -> str:
 def _flags(environment: Environment) -> tuple[str, ...]:
     """What has to be asked for to be answered for this environment."""
     device = () if environment.device == "cuda" else ("--device", environment.device)
-    installed = Version(Version(metadata.version("torch")).base_version)
+    installed = installed_torch()
     torch = () if environment.torch == installed else ("--torch", str(environment.torch))
     return (*device, *torch, *_FLAGS[environment.strict])
 

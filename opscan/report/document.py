@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from opscan import __version__
 from opscan.finding import Finding, Line, Place, Remedy, Spread
+from opscan.formats.json import json_text
 from opscan.report.fingerprint import code_of, place_fingerprints
 from opscan.report.outcome import StaleWaiver, Unseen
 from opscan.report.report import Report
@@ -16,16 +16,25 @@ from opscan.report.report import Report
 SCHEMA = 1
 
 
-def render_json(reports: Iterable[Report], unseen: Iterable[Unseen] = (), stale: Iterable[StaleWaiver] = ()) -> str:
-    """All reports as one document, two-space indented, in a stable order."""
+def render_json(
+    reports: Iterable[Report],
+    unseen: Iterable[Unseen] = (),
+    stale: Iterable[StaleWaiver] = (),
+    status: int | None = None,
+) -> str:
+    """All reports as one document, two-space indented, in a stable order.
+
+    `status` is the exit status of the command whose document it is: a launcher may end with another.
+    """
     document = {
         "schema": SCHEMA,
         "opscan": __version__,
+        "exit_status": status,
         "reports": [report_document(report) for report in reports],
         "not_looked_at": [{"target": each.target, "why": each.why, "skipped": not each.wanted} for each in unseen],
         "stale_waivers": [_stale(each) for each in stale],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document)
 
 
 def finding_rows(report: Report) -> list[dict[str, Any]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import linecache
 import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from opscan.blame import source_lines
 from opscan.finding import Finding, Line, Place
 
 _LENGTH = 16
@@ -36,7 +36,7 @@ def code_of(place: Place) -> str:
 
 def line_text(line: Line | None) -> str:
     """The text of a source line without its margins; "" if it cannot be read."""
-    return linecache.getline(line.file, line.line).strip() if line is not None else ""
+    return "".join(source_lines(line.file)[line.line - 1 : line.line]).strip() if line is not None else ""
 
 
 def target_identity(label: str) -> str:

@@ -13,7 +13,7 @@ def render(outcome: Outcome, format: str) -> str:
     if format == "json":
         from opscan.report.document import render_json
 
-        return render_json(outcome.reports, outcome.unseen, outcome.stale)
+        return render_json(outcome.reports, outcome.unseen, outcome.stale, outcome.status)
     if format == "sarif":
         from opscan.report.sarif import render_sarif
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from html import escape
 
+from opscan.distributed.ranks import world_words
 from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.report.instead import Advice, advice_of, other_ways
+from opscan.report.printable import printable_report
 from opscan.report.reaches import reach_words
 from opscan.report.report import Report
 from opscan.report.words import (
@@ -36,6 +38,7 @@ _MOST_GRADIENTS = 60
 
 def render_html(report: Report) -> str:
     """The same content as the terminal table, one row per finding, details folded."""
+    report = printable_report(report)
     findings = [finding for finding in report.findings if is_listed(finding, ALWAYS_SHOWN)]
     parts = [
         f"<p><b>{escape(report.target)}</b> ({escape(describe_environment(report.environment))})<br>"
@@ -46,9 +49,10 @@ def render_html(report: Report) -> str:
         rows = "".join(_row(finding, report.environment) for finding in findings)
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         parts.append(f'<div style="overflow-x:auto">{table}</div>')
+    world = [f"world: {world_words(report.world)}"] if report.world is not None else []
     ran = [f"run: {run_words(report.run, report.findings)}"] if report.run is not None else []
     cost = [f"cost: {cost_words(report.cost)}"] if report.cost is not None else []
-    notes = [f"assumed: {text}" for text in report.assumptions] + ran + cost + summaries(report, ALWAYS_SHOWN)
+    notes = [f"assumed: {text}" for text in report.assumptions] + world + ran + cost + summaries(report, ALWAYS_SHOWN)
     if notes:
         parts.append(f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>")
     return f"<div>{''.join(parts)}</div>"

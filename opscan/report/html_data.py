@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
+from opscan.blame import source_lines
+from opscan.distributed.ranks import world_words
 from opscan.environment import RELEASES, Environment
 from opscan.finding import Finding, Line, Spread
 from opscan.report.acceptance import reason_words
@@ -184,7 +185,7 @@ def _places(finding: Finding, tables: _Tables) -> dict[str, Any]:
 
 def _source(file: str, wanted: Iterable[Line]) -> dict[str, Any]:
     """A file's name, and its lines around those wanted, as far as it can be read; it may have changed by now."""
-    text = linecache.getlines(file)
+    text = source_lines(file)
     numbers = {
         number
         for line in wanted
@@ -200,6 +201,8 @@ def _source(file: str, wanted: Iterable[Line]) -> dict[str, Any]:
 def _notes(report: Report) -> list[tuple[str, str]]:
     """What was assumed, run, spent and left out, each with its label."""
     notes = [("assumed", each) for each in report.assumptions]
+    if report.world is not None:
+        notes.append(("world", world_words(report.world)))
     if report.run is not None:
         notes.append(("run", run_words(report.run, report.findings)))
     if report.cost is not None:

@@ -13,8 +13,9 @@ from html import escape
 from importlib import resources
 
 from opscan import __version__
+from opscan.formats.text import printable, printable_prose
 from opscan.report.html_data import page_data
-from opscan.report.html_safe import json_in_script, visible
+from opscan.report.html_safe import json_in_script
 from opscan.report.outcome import StaleWaiver, Unseen
 from opscan.report.report import Report
 from opscan.report.words import short_path
@@ -42,12 +43,12 @@ def render_page(reports: Sequence[Report], unseen: Sequence[Unseen] = (), stale:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="opscan {escape(__version__)}">
-<title>{escape(visible(title))} - opscan</title>
+<title>{escape(printable(title))} - opscan</title>
 <style>
 {_asset("page.css")}</style>
 </head>
 <body>
-{_asset("page.html")}<noscript><pre>{escape(visible(plain))}</pre></noscript>
+{_asset("page.html")}<noscript><pre>{escape(printable_prose(plain))}</pre></noscript>
 <script type="application/json" id="data">{data}</script>
 <script>{script}</script>
 </body>

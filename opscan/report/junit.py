@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree as ET
 
+from opscan.distributed.ranks import world_words
 from opscan.finding import Finding
 from opscan.formats.text import printable, printable_prose
 from opscan.report.acceptance import modules_words, reason_words
@@ -26,7 +27,11 @@ def render_junit(outcome: Outcome) -> str:
     """
     root = ET.Element("testsuites", name="opscan")
     for report in outcome.reports:
-        _suite(root, report.target, list(_cases(outcome, report)))
+        suite = _suite(root, report.target, list(_cases(outcome, report)))
+        if report.world is not None:
+            properties = ET.Element("properties")
+            ET.SubElement(properties, "property", name="world", value=world_words(report.world))
+            suite.insert(0, properties)
     for each in outcome.unseen:
         case = _case(each.target, "was looked at")
         _add(case, "error" if each.wanted else "skipped", each.why)
@@ -73,14 +78,15 @@ def _case(target: str, name: str) -> Case:
 
 
 def _add(case: Case, tag: str, message: str, details: str = "", kind: str = "") -> None:
-    element = ET.SubElement(case, tag, {"message": printable(message), **({"type": kind} if kind else {})})
+    element = ET.SubElement(case, tag, {"message": printable(message), **({"type": printable(kind)} if kind else {})})
     element.text = printable_prose(details) or None
 
 
-def _suite(root: ET.Element, name: str, cases: list[Case]) -> None:
+def _suite(root: ET.Element, name: str, cases: list[Case]) -> ET.Element:
     suite = ET.SubElement(root, "testsuite", name=printable(name))
     suite.extend(cases)
     _count(suite, cases)
+    return suite
 
 
 def _count(element: ET.Element, cases: Iterable[Case]) -> None:

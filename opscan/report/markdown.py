@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from opscan.distributed.ranks import rank_words, size_words
 from opscan.finding import Finding
 from opscan.formats.markdown import block, code, folded, table, text
 from opscan.report.acceptance import modules_words, reason_words
@@ -64,7 +65,8 @@ def _row(found: Found) -> Sequence[str]:
     lines = [each.line for each in spots(finding) if each.line]
     first = code(short_line(lines[0])) if lines else ""
     more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
-    op = f"{code(finding.op)} in {finding.phase} ({text(finding.rule)})"
+    ranks = f", on {rank_words(finding.ranks)}" if finding.ranks is not None else ""
+    op = f"{code(finding.op)} in {finding.phase} ({text(finding.rule)}){ranks}"
     return f"**{finding.verdict}**", op, code(modules_words(finding)), first + more, code(report.target)
 
 
@@ -77,11 +79,16 @@ def _waived(found: Found) -> Sequence[str]:
 def _verdicts(outcome: Outcome) -> Iterator[str]:
     """What each report comes to, in a list."""
     lines = [
-        f"- {code(report.target)} ({text(describe_environment(report.environment))}): {text(verdict_line(report))}"
+        f"- {code(report.target)} ({text(_environment(report))}): {text(verdict_line(report))}"
         for report in outcome.reports
     ]
     if lines:
         yield "\n".join(lines[:_MOST_ROWS] + ([f"- and {len(lines) - _MOST_ROWS} more"] if lines[_MOST_ROWS:] else []))
+
+
+def _environment(report: Report) -> str:
+    ranks = f", {size_words(report.world.size, report.world.real)}" if report.world is not None else ""
+    return describe_environment(report.environment) + ranks
 
 
 def _details(report: Report, finding: Finding) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from opscan.distributed.ranks import rank_words
 from opscan.environment import Environment
 from opscan.finding import Finding
 from opscan.formats.text import printable
@@ -13,9 +14,10 @@ from opscan.report.words import STRICT_MODE, VARYING, default_words, mode_lines
 
 
 def headline(finding: Finding, modules: Iterable[str] | None = None) -> str:
-    """`aten.cumsum.default is silent, in forward of head`: the op, its verdict and where it runs."""
+    """`aten.cumsum.default is silent, in forward of head, on rank 2 alone`: op, verdict and where it runs."""
     where = place_names(finding.modules if modules is None else modules)
-    return printable(f"{finding.op}: {finding.verdict}, in {finding.phase} of {where}")
+    ranks = f", on {rank_words(finding.ranks)}" if finding.ranks is not None else ""
+    return printable(f"{finding.op}: {finding.verdict}, in {finding.phase} of {where}{ranks}")
 
 
 def sentence(finding: Finding, modules: Iterable[str] | None = None) -> str:

@@ -72,6 +72,11 @@ class Outcome:
         """Whether there is anything that the exit status has to tell."""
         return bool(self.stale) or any(report.fails(self.fail_on) for report in self.reports)
 
+    @property
+    def status(self) -> int:
+        """The exit status: 0 nothing found, 1 findings, 2 something that was wanted could not be looked at."""
+        return 2 if any(each.wanted for each in self.unseen) else int(self.fails)
+
     def failing(self, report: Report, finding: Finding) -> bool:
         """Whether one finding of a report fails the command."""
         return fails_in(finding, report.environment.strict, self.fail_on)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from opscan.formats.text import printable_prose
 
 Choice = Literal["auto", "always", "never"]
 STYLES = {"head": "1", "bad": "1;31", "odd": "33", "good": "32", "dim": "2", "mark": "1;36"}
@@ -15,6 +18,8 @@ VERDICT_STYLES = {
     "raises": "bad", "silent": "bad", "uninitialized": "bad", "switches": "odd", "config": "dim", "random": "dim",
     "unknown": "odd",
 }  # fmt: skip
+
+_OWN = re.compile("(\x1b\\[(?:" + "|".join(map(re.escape, {*STYLES.values(), "0"})) + ")m)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +52,9 @@ def wants_colour(choice: Choice, is_terminal: bool, environment: Mapping[str, st
     if variables.get("FORCE_COLOR"):
         return True
     return is_terminal and variables.get("TERM") != "dumb"
+
+
+def without_other_controls(text: str) -> str:
+    """Painted text, of whose control characters only the colours of STYLES are left as they are."""
+    parts = _OWN.split(text)  # every second one is a colour
+    return "".join(part if at % 2 else printable_prose(part) for at, part in enumerate(parts))

@@ -10,7 +10,7 @@ def short_paths(paths: Iterable[str]) -> list[str]:
     families: dict[tuple[str, str], list[int]] = {}
     for path in paths:
         parts = path.split(".")
-        at = next((index for index, part in enumerate(parts) if part.isdigit()), None)
+        at = next((index for index, part in enumerate(parts) if part.isascii() and part.isdigit()), None)
         if at is None:
             families[path, ""] = []
         else:

@@ -12,12 +12,14 @@ except ImportError as error:
 
 from opscan.finding import Finding
 from opscan.report.paths import short_paths
+from opscan.report.printable import printable_report
 from opscan.report.report import Report
 from opscan.report.words import ALWAYS_SHOWN, is_listed
 
 _COLOURS = {"raises": "#c8403a", "switches": "#c98a2b", "silent": "#9b4fa5", "uninitialized": "#b8622e"}
 _MOST_FINDINGS = 30
 _MOST_ROWS = 48
+_LONGEST = 60
 
 
 class Picture(Figure):
@@ -34,6 +36,7 @@ def plot(report: Report, axes: Any = None) -> Figure:
 
     Gradients are together by module, and where there are more than fit, by the modules that hold those.
     """
+    report = printable_report(report)
     findings = [each for each in report.findings if is_listed(each, ALWAYS_SHOWN) and each.spread][:_MOST_FINDINGS]
     rows = _rows(report, findings)
     if axes is None:
@@ -48,10 +51,11 @@ def plot(report: Report, axes: Any = None) -> Figure:
         for row, share in enumerate(shares):
             axes.barh(row, 0.86, left=at - 0.43, height=0.82, color=colour, alpha=0.1 + 0.9 * share if share else 0.06)
     axes.set(xlim=(-0.6, max(3, len(findings)) - 0.4), ylim=(max(1, len(names)) - 0.4, -0.6))
-    axes.set_yticks(range(len(names)), names, fontsize=8)
-    labels = [f"{each.rule} {_short(each.op)}" for each in findings]
-    axes.set_xticks(range(len(findings)), labels, rotation=35, ha="right", fontsize=8)
-    axes.set_title(f"{report.target}: what differs from run to run", fontsize=10, loc="left")
+    axes.set_yticks(range(len(names)), map(_cut, names), fontsize=8, parse_math=False)
+    labels = [_cut(f"{each.rule} {_short(each.op)}") for each in findings]
+    axes.set_xticks(range(len(findings)), labels, rotation=35, ha="right", fontsize=8, parse_math=False)
+    title = f"{_cut(report.target)}: what differs from run to run"
+    axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     for side in ("top", "right", "bottom", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(length=0)
@@ -94,6 +98,11 @@ def _share(finding: Finding, members: tuple[str, ...]) -> float:
         return float(getattr(spread, members[0]))
     reached = set(spread.gradients)
     return sum(name in reached for name in members) / len(members)
+
+
+def _cut(name: str) -> str:
+    """A name that leaves room for the picture."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
 
 
 def _short(op: str) -> str:

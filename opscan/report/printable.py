@@ -1,16 +1,27 @@
-"""A report that a terminal may show: what stands in names cannot act upon it."""
+"""Values that may be shown: what stands in names can act neither upon a terminal nor upon a page."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from opscan.finding import Finding
 from opscan.formats.text import printable, printable_prose
 from opscan.report.report import Report
 
-_PROSE = {"how", "message", "title", "bits_why", "assumptions", "failure", "differs", "obstacle", "reason"}
+_PROSE = {
+    "how", "message", "title", "bits_why", "assumptions", "failure", "differs", "obstacle", "reason",
+    "what", "lines", "advice", "failures", "notes",
+}  # fmt: skip
 """Fields of sentences and code, which may have lines."""
+
+Value = TypeVar("Value")
+
+
+def printable_fields(value: Value) -> Value:
+    """A dataclass with escapes for control characters in every text of it; itself if there are none."""
+    cleaned: Value = _of_fields(value)
+    return cleaned
 
 
 def printable_report(report: Report) -> Report:
@@ -19,16 +30,11 @@ def printable_report(report: Report) -> Report:
         report,
         target=printable(report.target),
         assumptions=_clean(report.assumptions, True),
-        unknown={printable(op): count for op, count in report.unknown.items()},
+        unknown=_clean(report.unknown, False),
         findings=tuple(_of_fields(finding) for finding in report.findings),
         run=_of_fields(report.run) if report.run else None,
+        world=_of_fields(report.world) if report.world else None,
     )
-
-
-def printable_finding(finding: Finding) -> Finding:
-    """One finding of it."""
-    cleaned: Finding = _of_fields(finding)
-    return cleaned
 
 
 def _of_fields(value: Any) -> Any:
@@ -45,6 +51,8 @@ def _of_fields(value: Any) -> Any:
 def _clean(value: Any, prose: bool) -> Any:
     if isinstance(value, str):
         return printable_prose(value) if prose else printable(value)
+    if isinstance(value, Mapping):
+        return {_clean(key, False): _clean(each, prose) for key, each in value.items()}
     if isinstance(value, tuple):
         names = getattr(value, "_fields", ())
         parts = [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
 import unicodedata
+from itertools import accumulate
 from typing import NamedTuple
 
+from opscan.blame import source_lines
 from opscan.finding import Finding, Line
 from opscan.formats.text import printable
 from opscan.report.paint import Paint
@@ -13,6 +14,7 @@ from opscan.report.spots import Spot, spots
 from opscan.report.words import short_line
 
 _TAB = 4
+_LONGEST = 1000  # characters of a line that are looked at: a line of code may be as long as its file
 _MARGIN = 2
 
 
@@ -58,7 +60,7 @@ def _quoted(spot: Spot) -> _Quoted | None:
         return None
     span = spot.span
     at = span.line if span else spot.line.line
-    raw = linecache.getline(spot.line.file, at).rstrip()
+    raw = "".join(source_lines(spot.line.file)[at - 1 : at]).rstrip()
     if not raw.strip():
         return None
     text, place = _shown(raw.lstrip()), Line(spot.line.file, at)
@@ -82,9 +84,7 @@ def _columns(text: str) -> int:
 
 
 def _cut(text: str, room: int) -> str:
-    if _columns(text) <= room:
+    if len(text) <= _LONGEST and _columns(text) <= room:
         return text
-    kept = text
-    while _columns(kept) > room - 3:
-        kept = kept[:-1]
-    return f"{kept}..."
+    taken = accumulate(map(_columns, text[:_LONGEST]))
+    return f"{text[: sum(columns <= room - 3 for columns in taken)]}..."

@@ -7,8 +7,8 @@ import io
 from pathlib import Path
 
 from opscan.finding import Finding, Line
+from opscan.formats.cells import cell
 from opscan.formats.paths import find_root, relative_path
-from opscan.formats.text import printable
 from opscan.report.fingerprint import fingerprint, place_fingerprints, target_identity
 from opscan.report.outcome import Outcome
 from opscan.report.reaches import reach_words
@@ -18,6 +18,7 @@ from opscan.report.spots import spots
 COLUMNS = (
     "target", "device", "torch", "rule", "verdict", "fails", "op", "phase", "count", "modules", "lines", "bits",
     "default", "strict", "warn_only", "observed", "reaches", "waived", "known", "message", "fingerprint",
+    "ranks", "world",
 )  # fmt: skip
 
 
@@ -26,8 +27,7 @@ def render_csv(outcome: Outcome, root: Path | None = None) -> str:
     each stale waiver.
 
     Paths are relative to `root`, by default the git repository of the current folder, or that folder.
-    Cells that a spreadsheet would take for a formula begin with an apostrophe.
-    Source: OWASP, CSV Injection.
+    What a spreadsheet would take for a formula has an apostrophe before it.
     """
     base = find_root(Path.cwd()) if root is None else root
     written = io.StringIO()
@@ -76,6 +76,8 @@ def _row(outcome: Outcome, report: Report, finding: Finding, root: Path) -> tupl
         finding.known,
         " ".join(finding.message.split()),
         fingerprint((target_identity(report.target), *sorted(place_fingerprints(finding)))),
+        ";".join(map(str, finding.ranks)) if finding.ranks is not None else None,
+        report.world.size if report.world is not None else None,
     )
 
 
@@ -88,5 +90,4 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = printable(str(value))
-    return f"'{text}" if len(text) > 1 and text[0] in "=+-@" else text
+    return cell(str(value))

@@ -11,6 +11,7 @@ from packaging.version import Version
 from tabulate import tabulate
 
 from opscan.environment import RELEASES, Environment
+from opscan.formats.text import printable_prose
 from opscan.report.instead import gives_words
 from opscan.report.words import DEFAULT_MODE, SAME_VALUES, STRICT_MODE, WARN_ONLY
 from opscan.rules.dropins import load_dropins
@@ -33,7 +34,8 @@ def render_rule_list(rules: Sequence[Rule], environment: Environment, width: int
     cells = [(rule_id, verdict, textwrap.fill(title, titles)) for rule_id, verdict, title in rows]
     table = tabulate(cells, headers=("rule", "verdict", "title"), tablefmt="simple", disable_numparse=True)
     where = f"{environment.device}, torch {environment.torch}"
-    return f"{table}\n\n{len(rows)} rules for {where}. `opscan rules show {rows[0][0] if rows else 'ID'}` prints one."
+    first = rows[0][0] if rows else "ID"
+    return printable_prose(f"{table}\n\n{len(rows)} rules for {where}. `opscan rules show {first}` prints one.")
 
 
 def render_rule(rule: Rule, width: int = 80, observed: Sequence[str] = ()) -> str:
@@ -68,7 +70,7 @@ def render_rule(rule: Rule, width: int = 80, observed: Sequence[str] = ()) -> st
     if observed:
         seen = [line for text in observed for line in _hanging(text, width)]
         parts.append("\n".join(["observed (opscan rules calibrate)", *seen]))
-    return "\n\n".join(parts)
+    return printable_prose("\n\n".join(parts))
 
 
 def rule_document(rule: Rule) -> dict[str, Any]:

@@ -88,8 +88,19 @@ def _result(outcome: Outcome, report: Report, finding: Finding, spot: Spot, root
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": finding.waived.reason}]
     if outcome.has_baseline:
         result["baselineState"] = "unchanged" if finding.known else "new"
+    properties = _properties(report, finding)
+    if properties:
+        result["properties"] = properties
     fixes = fixes_at(finding, spot, root, desk)
     return result | ({"fixes": fixes} if fixes else {})
+
+
+def _properties(report: Report, finding: Finding) -> dict[str, Any]:
+    """The ranks that have it where not all have, and how many there are; no property of SARIF's own says that."""
+    if report.world is None:
+        return {}
+    ranks = None if finding.ranks is None else list(finding.ranks)
+    return {"ranks": ranks, "worldSize": report.world.size, "allRanksRan": report.world.real}
 
 
 def _unjudged(report: Report, op: str, root: Path) -> dict[str, Any]:

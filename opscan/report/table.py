@@ -113,8 +113,6 @@ def _details(finding: Finding, environment: Environment, width: int, paint: Pain
     margin = max(len(module) for module, _ in places)
     for at, (module, where) in enumerate(places):
         lines.append(_wrapped("where" if not at else "", f"{module:{margin}}  {where}".rstrip(), width, paint))
-    if finding.ranks is not None:
-        lines.append(_wrapped("ranks", f"on {', '.join(map(str, finding.ranks))} alone", width, paint))
     lines.extend(_wrapped(label, text, width, paint) for label, text in mode_lines(finding, environment))
     if finding.spread is not None:
         lines.append(_wrapped("reaches", reach_words(finding.spread), width, paint))

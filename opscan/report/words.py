@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from opscan.blame import shown_path
+from opscan.distributed.ranks import rank_words
 from opscan.environment import Environment, Strictness
 from opscan.finding import Finding, Line, Place, Replay, Run, ScanCost, disagrees
 from opscan.report.acceptance import accepted_among, known_findings, waived_lines
@@ -65,8 +66,12 @@ def describe_environment(environment: Environment) -> str:
 
 
 def mode_lines(finding: Finding, environment: Environment) -> list[tuple[str, str]]:
-    """What each mode does here, each with its label; warn_only where it is asked for, or is a trap."""
-    lines = [("default", default_words(finding)), ("strict", STRICT_MODE[finding.strict])]
+    """What each mode does here, each with its label, and on which ranks if not on all.
+
+    warn_only is there where it is asked for, or is a trap.
+    """
+    lines = [("ranks", rank_words(finding.ranks))] if finding.ranks is not None else []
+    lines += [("default", default_words(finding)), ("strict", STRICT_MODE[finding.strict])]
     trap = finding.strict == "deterministic" and finding.warn_only != "deterministic"
     if trap or environment.strict == "warn_only":
         lines.append(("warn_only", WARN_ONLY[finding.warn_only]))

@@ -118,7 +118,7 @@ PLAIN_FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 FACTS = (
     *("read_before_written", "in_constructor", "strict_in_forward"),
-    *("ranks", "reduction", "sends_floating", "by_reducer"),
+    *("ranks", "reduction", "sends_floating", "by_reducer", "read_before_wait"),
 )
 """Functions without arguments: facts about the op's place in the graph, supplied with the arguments."""
 

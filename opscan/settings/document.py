@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
 from opscan import __version__
+from opscan.formats.json import json_text
 from opscan.settings.outlook import Outlook, Stand
 
 SCHEMA = 1
@@ -23,7 +23,7 @@ def render_json(outlook: Outlook) -> str:
         "missing": [stand.setting.name for stand in outlook.missing],
         "settings": [_stand(stand) for stand in outlook.stands],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document)
 
 
 def _stand(stand: Stand) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tabulate import tabulate
 
 from opscan.environment import NEWEST
+from opscan.formats.text import printable_prose
 from opscan.settings.outlook import STANDINGS, Outlook, Stand, lines_of
 from opscan.settings.schema import Moment
 
@@ -39,7 +40,7 @@ def render_outlook(outlook: Outlook, width: int = 80, everything: bool = False) 
         parts.append(textwrap.fill(rest, width))
     parts.extend(part for part in (_unseen(outlook, width, everything), _cases(outlook, width)) if part)
     parts.append(_needed(outlook, width))
-    return "\n\n".join(parts)
+    return printable_prose("\n\n".join(parts))
 
 
 def _head(outlook: Outlook, width: int) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from opscan.errors import SweepError
+from opscan.formats.cells import cell, text_of
+from opscan.formats.json import json_text
 from opscan.report.report import ALL_VERDICTS
 from opscan.sweeps.row import Row, row_from
 from opscan.sweeps.table import Setting, Sweep
@@ -54,7 +55,9 @@ def render_csv(sweep: Sweep, cost: bool = False) -> str:
 
 
 def _cell(value: Any) -> Any:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return cell(value) if isinstance(value, str) else value
 
 
 def render_json(sweep: Sweep, cost: bool = False) -> str:
@@ -66,14 +69,14 @@ def render_json(sweep: Sweep, cost: bool = False) -> str:
         "skipped": [{"module": module, "reason": reason} for module, reason in sweep.skipped],
         "rows": [{name: value for name, value in row.document().items() if name not in left_out} for row in sweep.rows],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document)
 
 
 def read_csv(path: Path) -> Sweep:
     """The sweep that a CSV file holds. Raises SweepError if it is not one of a sweep."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            records = list(csv.DictReader(file))
+            records = [{name: text_of(each) for name, each in record.items()} for record in csv.DictReader(file)]
         settings = [Setting(**{name: record[name] for name in _SETTING}) for record in records]
         rows = tuple(map(_row, records))
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from opscan.report.printable import printable_fields
 from opscan.sweeps.columns import columns_of, records
 from opscan.sweeps.summary import total_line
 from opscan.sweeps.table import Setting, Sweep
@@ -14,6 +15,7 @@ _STYLE = "td,th{text-align:left;vertical-align:top;padding:.2em .6em}"
 
 def render_html(sweep: Sweep, cost: bool = False) -> str:
     """The whole table under its totals."""
+    sweep = printable_fields(sweep)
     names = [name for name in columns_of(cost) if name not in Setting.__dataclass_fields__]
     head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in names)
     rows = "".join(

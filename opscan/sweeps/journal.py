@@ -23,7 +23,7 @@ class Journal:
         self.path = path
         self._key_of = key_of
         if fresh:
-            path.unlink(missing_ok=True)
+            self._remove()
         self.done = {row.target: row for row in self._read()}
 
     def add(self, row: Row) -> None:
@@ -37,6 +37,13 @@ class Journal:
         except OSError as error:
             raise SweepError(f"cannot be written: {error}", str(self.path), "Give another file with -o.") from error
         self.done[row.target] = row
+
+    def _remove(self) -> None:
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            what = f"cannot be removed: {error.strerror}"
+            raise SweepError(what, str(self.path), "Give another file with -o, or leave out --fresh.") from error
 
     def _read(self) -> list[Row]:
         """The rows whose keys are today's; the file ends with a whole line afterwards."""

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from opscan.isolation.client import stop_server
@@ -62,7 +63,9 @@ def _results(joblib: Any, function: Callable[[T], R], tasks: dict[int, T], jobs:
     """Results as they come, or some at a time where the backend (Ray's) has no generators."""
     calls = [joblib.delayed(_Numbered(function))(at, task) for at, task in tasks.items()]
     if joblib.parallel.get_active_backend()[0].supports_return_generator:
-        yield from _closing(joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls))
+        with _uninterrupted():  # this is when workers of loky begin
+            results = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls)
+        yield from _closing(results)
         return
     parallel = joblib.Parallel(n_jobs=jobs, batch_size=1)
     size = _PORTION * joblib.effective_n_jobs(jobs)
@@ -93,6 +96,8 @@ class _Numbered:
 @contextmanager
 def _loky(joblib: Any, backend: Backend) -> Iterator[int]:
     """Processes on this machine. They end with the sweep, and not after some minutes without work."""
+    if backend.jobs > 1:  # starting it ends with Ctrl-C unblocked, and would come when workers begin
+        resource_tracker.ensure_running()
     try:
         with joblib.parallel_config("loky"):
             yield backend.jobs

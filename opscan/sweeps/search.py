@@ -40,7 +40,7 @@ def _find(what: str, every: bool) -> Found:
         return Found((Listed(what),))
     if not what.endswith(".py") and os.path.isfile(what):
         return _lines_of(Path(what))
-    outcome = isolated(_find_there, (what, every), _LIMITS)
+    outcome = isolated(_find_there, (what, every), _LIMITS, Found)
     if outcome.error is not None:
         raise outcome.error
     if not isinstance(outcome.value, Found):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from tabulate import tabulate
 
+from opscan.report.printable import printable_fields
 from opscan.sweeps.reason import grouped
 from opscan.sweeps.row import Row, most_frequent
 from opscan.sweeps.table import Sweep
@@ -18,6 +19,7 @@ _SHORT = 160  # of a reason, as one of a group; the table has each in full
 
 def render_summary(sweep: Sweep, width: int = 80) -> str:
     """Totals in a few lines, and short tables; at most `width` columns wide."""
+    sweep = printable_fields(sweep)
     width = max(width, 60)
     setting = sweep.setting
     parts = [f"{setting.source}  ({setting.environment}{', eval mode' if setting.mode == 'eval' else ''})"]

@@ -35,7 +35,7 @@ def scan_isolated(listed: Listed, settings: Settings) -> Row:
     with suppress(OSError):  # a worker on another machine may not have the folder
         os.chdir(settings.folder)
     try:
-        outcome = isolated(scan_row, (listed, settings), settings.limits, (_SCANNER, *settings.preload))
+        outcome = isolated(scan_row, (listed, settings), settings.limits, Row, (_SCANNER, *settings.preload))
     except OpscanError as error:
         return Row(listed.target, listed.family, reason=reason_of(error))
     except OSError as error:

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from opscan.blame import one_line, user_line
-from opscan.errors import TargetError
+from opscan.errors import OpscanError, TargetError
 from opscan.target.arguments import Arguments, Given, assumed_value, fill_arguments, signature_of, unfilled
 from opscan.target.configs import configs_of
 from opscan.target.construct import HopelessError, Made, constructions, is_out_of_memory
@@ -339,6 +339,8 @@ def _construct(
     try:
         with offline(), constructing():
             return function(*arguments.args, **arguments.kwargs)
+    except OpscanError:
+        raise
     except (Exception, SystemExit) as error:
         if isinstance(error, ImportError) or is_out_of_memory(error) or _fails_alike(function, arguments, error):
             raise _construction_failure(function, arguments, given, error) from error

@@ -28,6 +28,8 @@ _exclude = torch._C._dispatch_tls_set_dispatch_key_excluded
 _set_enabled, _is_enabled = torch.set_autocast_enabled, torch.is_autocast_enabled
 _set_dtype, _get_dtype = torch.set_autocast_dtype, torch.get_autocast_dtype
 
+_DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "ipu", "mtia", "maia")
+
 _running: list[Autocast] = []
 """The traces under way, the innermost last: a hook of one model may scan another."""
 
@@ -201,7 +203,7 @@ def on_target(device: str) -> AbstractContextManager[None]:
 @contextmanager
 def _own_state(device: str) -> Iterator[None]:
     """Autocast off at first, on every device a step may name, and all as it was afterwards."""
-    devices = dict.fromkeys(("cpu", "cuda", device))
+    devices = [each for each in dict.fromkeys((*_DEVICES, device)) if torch.amp.is_autocast_available(each)]
     was = [(each, _is_enabled(each), _get_dtype(each)) for each in devices]
     included, excluded = torch._C._dispatch_tls_is_dispatch_key_included(KEY), _is_excluded()
     cache = torch.is_autocast_cache_enabled()

@@ -8,16 +8,16 @@ containers, buffers, gradients, training flags, hooks or the class of a module i
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import torch
 from torch import nn
 
-from opscan.trace.kept import DEPTH, KeptCache, KeptObject, KeptTable
-from opscan.trace.reach import CONTAINERS, LONGEST, holders, items_of, tables
+from opscan.trace.kept import DEPTH, KeptCache, KeptClass, KeptFunction, KeptObject, KeptSlots
+from opscan.trace.reach import CONTAINERS, LONGEST, functions, holders, is_users_class, items_of
 from opscan.trace.scripted import script_twin
 from opscan.trace.values import is_lazy, meta_like
 from opscan.trace.wrapped import around, is_sharded, local_of
@@ -81,7 +81,7 @@ class Twins:
 def _make_twin(tensor: torch.Tensor, stand_in: StandIn) -> torch.Tensor:
     if is_lazy(tensor):
         lazy: Callable[..., torch.Tensor] = type(tensor)
-        return lazy(requires_grad=tensor.requires_grad, device="meta")
+        return lazy(requires_grad=tensor.requires_grad, device=stand_in(torch.empty(0)).device)
     twin = around(tensor, stand_in(local_of(tensor))) if is_sharded(tensor) else stand_in(tensor)
     if not isinstance(tensor, nn.Parameter):
         return twin.requires_grad_(tensor.requires_grad) if tensor.requires_grad else twin
@@ -97,10 +97,18 @@ class Belongings:
     """What `roots` reach, as it is now. It can be lent any number of times, if nothing else changes it between."""
 
     def __init__(self, roots: Iterable[object]) -> None:
-        self.kept = [KeptObject(holder) for holder in holders(roots)]
+        found = list(holders(roots))
+        called = [each for each in found if isinstance(each, FunctionType)]
+        objects = [each for each in found if not isinstance(each, FunctionType)]
+        self.kept = [KeptObject(each) for each in objects if hasattr(each, "__dict__")]
+        classes = dict.fromkeys(cls for each in objects for cls in type(each).__mro__ if is_users_class(cls))
         self.beside = [
-            KeptCache(table) if isinstance(table, functools._lru_cache_wrapper) else KeptTable(table)
-            for table in tables({type(each.holder) for each in self.kept})
+            *(KeptSlots(each) for each in objects if not hasattr(each, "__dict__")),
+            *(KeptClass(cls) for cls in classes),
+            *(
+                KeptFunction(each) if isinstance(each, FunctionType) else KeptCache(each)
+                for each in functions(called, classes)
+            ),
         ]
         self.some_train = any(each.holder.training for each in self.kept if isinstance(each.holder, nn.Module))
         self._with_tensors = [

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from opscan import traced_for
+from opscan.trace.replaced import replaced
 from opscan.trace.values import map_tensors, meta_like, tensors_in
 
 _OWNERS = {
@@ -103,18 +104,15 @@ class PublicNames(TorchFunctionMode):
         Within a call this mode is off, so such calls are looked up through doors that switch it on again. Functions
         written in Python get no door: they would take it for themselves and call it forever.
         """
-        doors = [(torch.autograd, "_engine_run_backward"), (torch.autograd.graph, "_engine_run_backward")]
+        doors: list[tuple[Any, str]] = [
+            (torch.autograd, "_engine_run_backward"),
+            (torch.autograd.graph, "_engine_run_backward"),
+        ]
         for owner, _, short in (name.rpartition(".") for name in names):
             if owner == "torch.nn.functional" and isinstance(getattr(F, short, None), BuiltinFunctionType):
                 doors.append((F, short))
-        originals = [(module, short, getattr(module, short)) for module, short in doors]
-        for module, short, original in originals:
-            setattr(module, short, self._reentering(original))
-        try:
+        with replaced([(owner, short, self._reentering(getattr(owner, short))) for owner, short in doors]):
             yield
-        finally:
-            for module, short, original in originals:
-                setattr(module, short, original)
 
     def _reentering(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

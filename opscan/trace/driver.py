@@ -5,32 +5,32 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from types import FunctionType
 from typing import Any, Literal
 
 import torch
-from torch import fx, nn
+from torch import fx
 
-from opscan.blame import one_line, user_line
 from opscan.distributed.collectives import reductions_noted
 from opscan.distributed.wrapping import renew_reducers
-from opscan.errors import TraceError
 from opscan.trace.autocast import Autocast, Casting, on_target
 from opscan.trace.borrow import Belongings, StandIn, Twins, borrowed, meta_or_known
 from opscan.trace.calls import PublicCalls
-from opscan.trace.choices import FALSE, TRUE, Choices, EndlessLoopError, NoChoices, Way
+from opscan.trace.choices import FALSE, TRUE, Choices, NoChoices, Way
 from opscan.trace.functions import functions_heard
-from opscan.trace.graph import Role, Trace
+from opscan.trace.graph import Trace
 from opscan.trace.hygiene import unchanged_process
 from opscan.trace.launches import launches_heard
+from opscan.trace.modes import modes_closed
 from opscan.trace.provenance import recorded_construction
-from opscan.trace.reach import named_by
 from opscan.trace.recorder import Recorder
+from opscan.trace.refusals import user_errors
 from opscan.trace.repeats import Repeats
+from opscan.trace.results import loss_or_outputs, tensors_of
 from opscan.trace.scripted import refuse_sharded
 from opscan.trace.spared import imports_spared
-from opscan.trace.unwritten import left_unwritten, unwritten_remembered
-from opscan.trace.values import Values, is_lazy, map_tensors, meta_like
+from opscan.trace.starts import add_inputs, roots_of
+from opscan.trace.unwritten import unwritten_remembered
+from opscan.trace.values import Values, map_tensors, meta_like
 
 Mode = Literal["train", "eval"]
 Loss = Callable[..., Any]
@@ -53,6 +53,7 @@ def constructing(device: str = "cuda") -> Iterator[None]:
         PublicCalls(),
         Values(NoChoices()),
         unwritten_remembered(on_meta=True),
+        modes_closed(),
     ):
         yield
 
@@ -87,7 +88,7 @@ class Regime:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Surrounds the user's code while it runs: sees its public calls and its ops."""
-        with self.calls, self.recorder:
+        with self.calls, self.recorder, modes_closed():
             yield
 
     def launches(self) -> AbstractContextManager[None]:
@@ -136,6 +137,7 @@ def on_meta(
         stack.enter_context(PublicCalls())
         stack.enter_context(values)
         stack.enter_context(autocast.region())
+        stack.enter_context(modes_closed())
         yield twins
 
 
@@ -230,21 +232,21 @@ def trace_under(
         if input_grad and training:
             held = map_tensors(_as_activation, held[0]), map_tensors(_as_activation, held[1])
         stack.callback(recorder.forget_tensors)
-        _add_inputs(recorder, call, *held)
-        stack.enter_context(recorder.watching_modules(_roots(call, *held)))
+        add_inputs(recorder, call, *held)
+        stack.enter_context(recorder.watching_modules(roots_of(call, *held)))
         stack.enter_context(calls.nested(regime.watched))
         stack.enter_context(regime.launches())
         stack.enter_context(regime.autocast.honoured())
         stack.enter_context(functions_heard(recorder.on_function, regime.watched))
         stack.enter_context(torch.set_grad_enabled(training))
-        stack.enter_context(_user_errors(call, recorder))
+        stack.enter_context(user_errors(call, recorder))
         stack.enter_context(reductions_noted())
         with regime.watching():
             renew_reducers(twins.holders)
             call = wrap(call) if wrap is not None else call
         with regime.watching(), regime.autocast.region():
             outputs = call(*held[0], **held[1])
-            returned, losses = recorder.nodes_of(_tensors_in(outputs)), tuple(recorder.losses)
+            returned, losses = recorder.nodes_of(tensors_of(outputs)), tuple(recorder.losses)
             if loss is not None:
                 recorder.loss = True
                 outputs = loss(outputs)
@@ -281,45 +283,12 @@ def _as_activation(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.detach().requires_grad_().clone()
 
 
-def _roots(call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, nn.Module]:
-    """The modules whose submodules get paths: the model itself without a prefix, others under the name they go by."""
-    if isinstance(call, nn.Module):
-        return {"": call}
-    owner = getattr(call, "__self__", None)
-    found = {"": owner} if isinstance(owner, nn.Module) else {}
-    function = getattr(call, "__func__", call)
-    named = {
-        **getattr(owner, "__dict__", {}),
-        **(named_by(function) if isinstance(function, FunctionType) else {}),
-        **{f"args[{position}]": value for position, value in enumerate(args)},
-        **kwargs,
-    }
-    return found | {name: value for name, value in named.items() if isinstance(value, nn.Module)}
-
-
-def _add_inputs(recorder: Recorder, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    for prefix, root in _roots(call, args, kwargs).items():
-        modules = dict(root.named_modules())
-        for name, tensor in (*root.named_parameters(), *root.named_buffers()):
-            if not is_lazy(tensor):
-                role: Role = "weight" if tensor.requires_grad else "buffer"
-                path = f"{prefix}.{name}" if prefix else name
-                node = recorder.add_input(f"{prefix}_{name}".replace(".", "_"), tensor, role, path)
-                if (unwritten := left_unwritten(modules, prefix, name)) is not None:
-                    node.meta["unwritten"] = unwritten
-    for name, value in (*((f"input_{position}", value) for position, value in enumerate(args)), *kwargs.items()):
-        tensors: list[torch.Tensor] = []
-        map_tensors(tensors.append, value)
-        for tensor in tensors:
-            recorder.add_input(name, tensor, "data")
-
-
 def _run_backward(regime: Regime, outputs: Any, assumptions: list[str]) -> tuple[fx.Node, ...]:
     """Feed a dense gradient into every output that has a history; a scalar output is taken for the loss, and returned.
 
     `.sum()` would feed expanded gradients: strides no real loss produces, which hide reordering.
     """
-    roots = [tensor for tensor in _loss_or_outputs(outputs) if tensor.grad_fn is not None]
+    roots = [tensor for tensor in loss_or_outputs(outputs) if tensor.grad_fn is not None]
     if not roots:
         assumptions.append("backward: no output has a gradient, so there is none")
         return ()
@@ -335,62 +304,3 @@ def _run_backward(regime: Regime, outputs: Any, assumptions: list[str]) -> tuple
     with regime.watching():
         torch.autograd.backward(roots, gradients)
     return differentiated if has_loss else ()
-
-
-def _loss_or_outputs(outputs: Any) -> list[torch.Tensor]:
-    """The tensors to differentiate: a `loss` the output carries, or else every tensor in it."""
-    loss = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", None)
-    if isinstance(loss, torch.Tensor) and loss.grad_fn is not None:
-        return [loss]
-    return _tensors_in(outputs)
-
-
-def _tensors_in(outputs: Any) -> list[torch.Tensor]:
-    found: list[torch.Tensor] = []
-    _collect(outputs, found, set())
-    return found
-
-
-def _collect(value: Any, found: list[torch.Tensor], seen: set[int]) -> None:
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, torch.Tensor):
-        found.append(value)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            _collect(item, found, seen)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _collect(item, found, seen)
-    elif hasattr(value, "__dataclass_fields__"):
-        for name in value.__dataclass_fields__:
-            _collect(getattr(value, name), found, seen)
-
-
-@contextmanager
-def _user_errors(call: Callable[..., Any], recorder: Recorder) -> Iterator[None]:
-    """Turn what the target raises into one TraceError that names the user's line, and the watched Function it ran."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise TraceError(
-            one_line(error),
-            user_line(error) or getattr(call, "__qualname__", type(call).__name__),
-            _REAL if _is_of_meta(error) and not recorder.real else _OTHERS,
-            recorder.failed_in(error),
-        ) from error
-
-
-_OTHERS = "The model fails on these inputs; give others with --input or --inputs, or fix the model."
-_REAL = "A trace on meta cannot go through this. If the model is small: --trace-device cpu runs it for real."
-
-
-def _is_of_meta(error: BaseException) -> bool:
-    """Whether the error is about what a trace on meta lacks, values and some kernels, and not the model's own."""
-    return isinstance(error, NotImplementedError | EndlessLoopError) or (
-        isinstance(error, RuntimeError | AssertionError | ValueError | AttributeError)
-        and any(word in str(error) for word in ("meta", "not allocated", "DTensor", "_local_tensor", "storage_device"))
-    )

@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
+from types import MethodType
 from typing import Any
 
 import torch
 from torch.autograd import Function
+
+from opscan.trace.replaced import handed_back
 
 OnFunction = Callable[[str, tuple[Any, ...], int, bool], AbstractContextManager[None]]
 
@@ -44,18 +47,23 @@ def functions_heard(around: OnFunction, watched: frozenset[str]) -> Iterator[Non
         with around(function_name(cls), args, next_sequence_nr(), torch.is_grad_enabled()):
             return apply.__get__(None, cls)(*args, **kwargs)
 
-    Function.apply = classmethod(heard)  # type: ignore[assignment,method-assign]  # put back below
-    for function, _ in forwards:
-        function.forward = staticmethod(_heard_forward(around, function))
-    try:
-        yield
-    finally:
-        Function.apply = apply  # type: ignore[method-assign]  # as it was
-        for function, forward in forwards:
-            if forward is None:
-                del function.forward
-            else:
-                function.forward = forward
+    def original_of(value: Any) -> Any:
+        owner: Any = getattr(value, "__self__", None)
+        return owner.apply if isinstance(value, MethodType) and value.__func__ is heard else value
+
+    with handed_back(original_of):
+        Function.apply = classmethod(heard)  # type: ignore[assignment,method-assign]  # put back below
+        for function, _ in forwards:
+            function.forward = staticmethod(_heard_forward(around, function))
+        try:
+            yield
+        finally:
+            Function.apply = apply  # type: ignore[method-assign]  # as it was
+            for function, forward in forwards:
+                if forward is None:
+                    del function.forward
+                else:
+                    function.forward = forward
 
 
 def _heard_forward(around: OnFunction, function: Any) -> Callable[..., Any]:

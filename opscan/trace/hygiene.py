@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import random
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from types import FunctionType
 from typing import Any
 
 import torch
+from torch.nn.modules import module as module_hooks
 
 from opscan.trace.asked import AskedStrict
+from opscan.trace.kept import KeptContents
+from opscan.trace.modes import modes_closed
+from opscan.trace.process import settings_unchanged
+from opscan.trace.replaced import replaced
+
+_eager: list[None] = []
+"""One for each block under way in which nothing is compiled."""
 
 
-def _default_device() -> torch.device | None:
-    """What torch.set_default_device was last called with; None if never (torch/__init__.py, torch 2.6 to 2.15)."""
-    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
-    return None if context is None else context.device
+def _compiled_later(model: Any = None, **how: Any) -> Any:
+    """What stands for torch.compile, called with a model or to decorate one.
 
+    A function that outlives the block, of a module that is imported in it, is compiled when it is called afterwards.
+    """
+    if model is None:
+        return functools.partial(_compiled_later, **how)
+    if not isinstance(model, FunctionType):
+        return model
+    compiled = functools.cache(lambda: torch.compile(model, **how))
 
-def _not_compiled(model: Any = None, **how: Any) -> Any:
-    """What stands for torch.compile, called with a model or to decorate one."""
-    return model if model is not None else (lambda function: function)
+    @functools.wraps(model)
+    def later(*args: Any, **kwargs: Any) -> Any:
+        return (model if _eager else compiled())(*args, **kwargs)
+
+    return later
 
 
 @contextmanager
 def _compiled_code_eager() -> Iterator[None]:
     """What torch.compile has wrapped runs uncompiled, and nothing new is wrapped, nor torch._dynamo imported for it."""
     stance = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-    original = torch.compile
-    torch.compile = _not_compiled
+    _eager.append(None)
     try:
-        with stance:
+        with replaced([(torch, "compile", _compiled_later)]), stance:
             yield
     finally:
-        torch.compile = original
+        _eager.pop()
 
 
 @contextmanager
@@ -51,8 +67,7 @@ def collector_rests() -> Iterator[None]:
     try:
         yield
     finally:
-        if collecting:
-            gc.enable()
+        (gc.enable if collecting else gc.disable)()
 
 
 def _states() -> Any:
@@ -76,6 +91,20 @@ def states_unchanged() -> Iterator[None]:
 
 
 @contextmanager
+def hooks_unchanged() -> Iterator[None]:
+    """Afterwards the hooks for all modules and for all optimizers are those that were there before."""
+    owners = [vars(module_hooks), vars(sys.modules["torch.optim.optimizer"])]
+    named = [each for owner in owners for name, each in owner.items() if name.startswith("_global_")]
+    tables = KeptContents(named, depth=1)
+    full = module_hooks._global_is_full_backward_hook
+    try:
+        yield
+    finally:
+        tables.restore()
+        module_hooks._global_is_full_backward_hook = full
+
+
+@contextmanager
 def unchanged_process(asked: AskedStrict | None = None, strict: bool | None = None) -> Iterator[None]:
     """Restore, value by value, all process-wide state a trace touches, however it ends.
 
@@ -84,18 +113,20 @@ def unchanged_process(asked: AskedStrict | None = None, strict: bool | None = No
     """
     was_strict = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    cudnn = torch.backends.cudnn
-    cudnn_flags = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic)
-    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
     cpu_rng, python_rng = torch.get_rng_state(), random.getstate()
     cuda_rng = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     numpy_random = sys.modules.get("numpy.random")
     numpy_rng = numpy_random.get_state() if numpy_random else None
-    anomaly, checks_nan = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
-    precision = torch.get_float32_matmul_precision()
-    device = _default_device()
     try:
-        with collector_rests(), warnings.catch_warnings(), _compiled_code_eager(), states_unchanged():
+        with (
+            collector_rests(),
+            warnings.catch_warnings(),
+            settings_unchanged(),
+            hooks_unchanged(),
+            modes_closed(),
+            _compiled_code_eager(),
+            states_unchanged(),
+        ):
             warnings.simplefilter("ignore")
             torch._C._set_deterministic_algorithms(bool(strict))
             torch.set_anomaly_enabled(False)  # meta has no values to check
@@ -103,13 +134,6 @@ def unchanged_process(asked: AskedStrict | None = None, strict: bool | None = No
                 yield
     finally:
         torch._C._set_deterministic_algorithms(was_strict, warn_only=warn_only)
-        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = cudnn_flags
-        torch.set_default_dtype(dtype)
-        torch.set_anomaly_enabled(anomaly, checks_nan)
-        torch.set_float32_matmul_precision(precision)
-        if _default_device() != device:
-            torch.set_default_device(device)
-        torch.set_grad_enabled(grad)
         torch.set_rng_state(cpu_rng)
         random.setstate(python_rng)
         if cuda_rng is not None:

@@ -2,43 +2,64 @@
 
 from __future__ import annotations
 
+import dis
 import functools
+import os
+import random
 import sys
 from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import torch
 
-from opscan.trace.reach import CONTAINERS, LONGEST, items_of
-from opscan.trace.values import tensors_in
+from opscan.trace.reach import CONTAINERS, LONGEST, items_of, named_by, slots_of
 
 DEPTH = 12
 """How deep nested containers are looked through."""
 
 
+class KeptContents:
+    """What containers, random number generators and arrays among some values hold."""
+
+    def __init__(self, values: Iterable[Any], depth: int = DEPTH) -> None:
+        self._containers: list[tuple[Any, list[tuple[Any, Any]]]] = []
+        self._generators: list[tuple[Callable[[Any], object], Any]] = []
+        self._arrays: list[tuple[Any, Any]] = []
+        for value in values:
+            self._keep(value, depth)
+
+    def _keep(self, value: Any, depth: int) -> None:
+        if (state := _state_of_generator(value)) is not None:
+            self._generators.append(state)
+        elif _is_array(value):
+            self._arrays.append((value, value.copy()))
+        elif depth and isinstance(value, CONTAINERS) and len(value) <= LONGEST:
+            if not isinstance(value, tuple):
+                self._containers.append((value, items_of(value)))
+            for _, item in items_of(value):
+                self._keep(item, depth - 1)
+
+    def restore(self) -> None:
+        """Put everything back, in place; what is as it was is not touched."""
+        for container, items in self._containers:
+            if not _are_same(items_of(container), items):
+                _refill(container, items)
+        for put_back, state in self._generators:
+            put_back(state)
+        for array, values in self._arrays:
+            array[...] = values
+
+
 class KeptObject:
-    """An object's class, its attributes, and what containers, generators and arrays in them held."""
+    """An object's class, its attributes, and what these hold."""
 
     def __init__(self, holder: Any) -> None:
         self.holder = holder
         self.attributes = dict(holder.__dict__)
         self._cls = type(holder)
-        self._contents: list[tuple[Any, list[tuple[Any, Any]]]] = []
-        self._generators: list[tuple[torch.Generator, torch.Tensor]] = []
-        self._arrays: list[tuple[Any, Any]] = []
-        for value in self.attributes.values():
-            self._keep(value, DEPTH)
-
-    def _keep(self, value: Any, depth: int) -> None:
-        if isinstance(value, torch.Generator):
-            self._generators.append((value, value.get_state()))
-        elif _is_array(value):
-            self._arrays.append((value, value.copy()))
-        elif depth and isinstance(value, CONTAINERS) and len(value) <= LONGEST:
-            if not isinstance(value, tuple):
-                self._contents.append((value, items_of(value)))
-            for _, item in items_of(value):
-                self._keep(item, depth - 1)
+        self._contents = KeptContents(self.attributes.values())
 
     def restore(self) -> None:
         """Put everything back, value by value."""
@@ -46,26 +67,129 @@ class KeptObject:
             self.holder.__class__ = self._cls
         self.holder.__dict__.clear()
         self.holder.__dict__.update(self.attributes)
-        for container, items in self._contents:
-            _refill(container, items)
-        for generator, state in self._generators:
-            generator.set_state(state)
-        for array, values in self._arrays:
-            array[...] = values
+        self._contents.restore()
 
 
-class KeptTable:
-    """A global dict or list that functions of the model's module fill."""
+class KeptSlots:
+    """What the slots of an object without attributes hold."""
 
-    def __init__(self, table: Any) -> None:
-        self._table = table
-        self._items = items_of(table)
+    def __init__(self, holder: Any) -> None:
+        self._holder = holder
+        self._slots = slots_of(holder)
+        self._contents = KeptContents(self._slots.values())
 
     def restore(self) -> None:
-        """Put the items back, if any is another one now."""
-        now = items_of(self._table)
-        if len(now) != len(self._items) or any(new[1] is not old[1] for new, old in zip(now, self._items, strict=True)):
-            _refill(self._table, self._items)
+        """Fill the slots again, also those of a frozen dataclass; those that were empty are emptied."""
+        now = slots_of(self._holder)
+        for name in now.keys() - self._slots.keys():
+            object.__delattr__(self._holder, name)
+        for name, value in self._slots.items():
+            if now.get(name, _NOTHING) is not value:
+                object.__setattr__(self._holder, name, value)
+        self._contents.restore()
+
+
+class KeptClass:
+    """The attributes of a class, and what these hold: some count on the class, or cache there."""
+
+    def __init__(self, cls: type) -> None:
+        self._cls = cls
+        self._attributes = dict(vars(cls))
+        self._contents = KeptContents(self._attributes.values(), _SHALLOW)
+
+    def restore(self) -> None:
+        """Set back the attributes that are others now, and take off the new ones."""
+        for name, value in self._attributes.items():
+            if vars(self._cls).get(name, _NOTHING) is not value:
+                setattr(self._cls, name, value)
+        for name in [each for each in vars(self._cls) if each not in self._attributes]:
+            delattr(self._cls, name)
+        self._contents.restore()
+
+
+class KeptFunction:
+    """What a function can write to: its attributes, variables around it, globals; and what these and its defaults hold.
+
+    Of globals it names those count that its code assigns to. What was imported meanwhile stays: see KeptContents.
+    """
+
+    def __init__(self, function: FunctionType) -> None:
+        self._function = function
+        self._attributes = dict(function.__dict__)
+        self._cells = [(cell, _content(cell)) for cell in function.__closure__ or ()]
+        self._globals = {name: function.__globals__.get(name, _NOTHING) for name in _assigned_in(function.__code__)}
+        named = (
+            *named_by(function).values(),
+            *(function.__defaults__ or ()),
+            *(function.__kwdefaults__ or {}).values(),
+        )
+        self._contents = KeptContents((each for each in named if not _is_shared(each)), _SHALLOW)
+
+    def restore(self) -> None:
+        """Put everything back."""
+        if not _are_same(list(self._function.__dict__.items()), list(self._attributes.items())):
+            _refill(self._function.__dict__, list(self._attributes.items()))
+        for cell, content in self._cells:
+            if _content(cell) is not content:
+                _set_content(cell, content)
+        for name, value in self._globals.items():
+            if value is not _NOTHING:
+                self._function.__globals__[name] = value
+            else:
+                self._function.__globals__.pop(name, None)
+        self._contents.restore()
+
+
+_SHALLOW = 2
+"""How deep containers are looked through that a function names or a class holds; deeper ones hold constants."""
+_NOTHING: Any = object()
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing yet
+        return _NOTHING
+
+
+def _set_content(cell: CellType, content: Any) -> None:
+    if content is _NOTHING:
+        del cell.cell_contents
+    else:
+        cell.cell_contents = content
+
+
+@functools.lru_cache(maxsize=4096)
+def _assigned_in(code: CodeType) -> tuple[str, ...]:
+    """The globals that code assigns to, or deletes, that of functions made within it included."""
+    own = (each.argval for each in dis.get_instructions(code) if each.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"))
+    within = (name for each in code.co_consts if isinstance(each, CodeType) for name in _assigned_in(each))
+    return tuple(dict.fromkeys((*own, *within)))
+
+
+def _is_shared(value: Any) -> bool:
+    """Whether a container belongs to the interpreter or to torch, of which other code keeps its own record."""
+    return value is sys.modules or value is sys.path or value is os.environ
+
+
+def _state_of_generator(value: Any) -> tuple[Callable[[Any], object], Any] | None:
+    """How to put back the state of a random number generator, and that state; None for anything else."""
+    if isinstance(value, torch.Generator):
+        return value.set_state, value.get_state()
+    if isinstance(value, random.Random):
+        return value.setstate, value.getstate()
+    numpy: Any = sys.modules.get("numpy.random")
+    if numpy is not None and isinstance(value, numpy.RandomState):
+        return value.set_state, value.get_state()
+    if numpy is not None and isinstance(value, numpy.Generator):
+        return functools.partial(setattr, value.bit_generator, "state"), value.bit_generator.state
+    return None
+
+
+def _are_same(now: list[tuple[Any, Any]], was: list[tuple[Any, Any]]) -> bool:
+    return len(now) == len(was) and all(
+        new[0] is old[0] and new[1] is old[1] for new, old in zip(now, was, strict=True)
+    )
 
 
 class KeptCache:
@@ -79,46 +203,6 @@ class KeptCache:
         """Empty the cache, if anything was added to it."""
         if self._cache.cache_info().misses != self._misses:
             self._cache.cache_clear()
-
-
-class KeptTensors:
-    """Tensors of the user's own that a trace meets, in a closure or an object, as they were before it wrote to them."""
-
-    def __init__(self) -> None:
-        self._met: dict[int, torch.Tensor] = {}
-        self._written: list[tuple[torch.Tensor, torch.Tensor, int]] = []
-
-    def meet(self, tensor: torch.Tensor) -> None:
-        """Note a tensor with memory of its own that no recorded op made."""
-        if not tensor.is_meta and tensor.layout is torch.strided:
-            self._met[tensor.untyped_storage()._cdata] = tensor
-
-    def before_writing(self, args: tuple[Any, ...]) -> None:
-        """Keep the values of tensors met among the arguments, or seen through a view there."""
-        found: list[torch.Tensor] = []
-        if self._met:
-            tensors_in(args, found)
-        for tensor in found:
-            if tensor.layout is torch.strided and not tensor.is_meta:
-                met = self._met.pop(tensor.untyped_storage()._cdata, None)
-                if met is not None:
-                    with torch._C._DisableTorchDispatch():
-                        self._written.append((met, met.detach().clone(), met._version))
-
-    def restore(self) -> None:
-        """Write the values back, and the version that autograd counts writes by."""
-        for tensor, values, version in self._written:
-            with torch.no_grad():
-                tensor.data.copy_(values)
-            _set_version(tensor, version)
-        self._written.clear()
-
-
-def _set_version(tensor: torch.Tensor, version: int) -> None:
-    try:
-        torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
-    except TypeError:  # torch 2.6
-        torch._C._autograd._unsafe_set_version_counter(tensor, version)  # type: ignore[arg-type]  # stubs are of 2.13
 
 
 def _refill(container: Any, items: list[tuple[Any, Any]]) -> None:

@@ -15,6 +15,7 @@ from opscan.trace.calls import PublicCalls
 from opscan.trace.driver import Regime, borrowing, to_call, trace_under
 from opscan.trace.graph import Role, Trace
 from opscan.trace.hygiene import unchanged_process
+from opscan.trace.kept_tensors import KeptTensors
 from opscan.trace.recorder import Recorder
 from opscan.trace.traits import traits_of
 from opscan.trace.values import map_tensors, meta_like
@@ -29,7 +30,10 @@ class RealRecorder(Recorder):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._grads: list[tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]] = []
+        self._grads: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+        self._kept_grads = KeptTensors()
+        self.foreign: list[torch.Tensor] = []
+        """The user's own tensors that the step was run on: those of closures and globals."""
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one op; what it makes is on the CPU, whatever device the code names."""
@@ -39,18 +43,19 @@ class RealRecorder(Recorder):
 
     def add_input(self, name: str, tensor: torch.Tensor, role: Role, parameter: str = "") -> fx.Node:
         """As for a trace on meta, and remember the gradient of a leaf that is the user's own."""
+        if name == "constant":
+            self.foreign.append(tensor)
         if name == "constant" and tensor.requires_grad and tensor.is_leaf:
-            grad = tensor.grad
-            self._grads.append((tensor, grad, None if grad is None else grad.detach().clone()))
+            self._grads.append((tensor, tensor.grad))
+            if tensor.grad is not None:
+                self._kept_grads.keep(tensor.grad)
         return super().add_input(name, tensor, role, parameter)
 
     def forget_tensors(self) -> None:
         """Undo as after a trace on meta, gradients of the user's own leaves included."""
         super().forget_tensors()
-        for tensor, grad, values in self._grads:
-            if grad is not None and values is not None:
-                with torch.no_grad():
-                    grad.copy_(values)
+        self._kept_grads.restore()
+        for tensor, grad in self._grads:
             tensor.grad = grad
         self._grads.clear()
 

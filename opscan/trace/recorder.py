@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -18,15 +19,19 @@ from opscan.trace.asked import AskedStrict
 from opscan.trace.choices import TRUE, Choices, Way
 from opscan.trace.functions import next_sequence_nr
 from opscan.trace.graph import CompositeCall, ModuleSite, OpCall, Phase, Role, SourceLine, TensorInfo
-from opscan.trace.kept import KeptTensors
+from opscan.trace.kept_tensors import KeptTensors
 from opscan.trace.launches import Launch, target_of
 from opscan.trace.provenance import construction_site, look_out, stock_class
 from opscan.trace.traits import traits_of
 from opscan.trace.values import Values, is_lazy, map_tensors, tensors_in
 from opscan.trace.wrapped import FAKE, dispatch_mode, is_wrapped, local_of
 
-_NODE = "_opscan_node"
-"""Attribute that ties a tensor to the index of the node it came from; an index, so that copying it is harmless."""
+_NODE = "_opscan_node_"
+"""With the recorder's number, the attribute that ties a tensor to the index of the node it came from.
+
+An index, so that copying it is harmless. Numbered, as a tensor that the code keeps may meet another recorder.
+"""
+_numbers = itertools.count()
 
 _KNOWN_NUMEL = 1 << 16
 """Known integer tensors up to this many elements are kept, so that rules may ask whether an index repeats."""
@@ -61,6 +66,7 @@ class Recorder(Values):
         super().__init__(Choices(way))
         self._dtype_within = dtype_within
         self.graph = fx.Graph()
+        self._attribute = f"{_NODE}{next(_numbers)}"
         self.composites: list[CompositeCall] = []
         self.autograd_nodes: dict[int, str] = {}
         self.loss = False
@@ -104,13 +110,13 @@ class Recorder(Values):
     def forget_tensors(self) -> None:
         """Take the marks off tensors that outlive the trace, and undo what was written to them."""
         for tensor in self._marked:
-            tensor.__dict__.pop(_NODE, None)
+            tensor.__dict__.pop(self._attribute, None)
         self._marked.clear()
         self._foreign.restore()
 
     def nodes_of(self, tensors: Iterable[torch.Tensor]) -> tuple[fx.Node, ...]:
         """The nodes that tensors came from; one that nothing recorded has none."""
-        found = (tensor.__dict__.get(_NODE) for tensor in tensors)
+        found = (tensor.__dict__.get(self._attribute) for tensor in tensors)
         return tuple(self._nodes[index] for index in found if index is not None)
 
     @property
@@ -120,11 +126,11 @@ class Recorder(Values):
         return self._previous_op
 
     def _mark(self, tensor: torch.Tensor, node: fx.Node) -> None:
-        tensor.__dict__[_NODE] = len(self._nodes)
+        tensor.__dict__[self._attribute] = len(self._nodes)
         self._nodes.append(node)
 
     def _node_of(self, tensor: torch.Tensor) -> fx.Node:
-        index: int | None = tensor.__dict__.get(_NODE)
+        index: int | None = tensor.__dict__.get(self._attribute)
         if index is not None:
             return self._nodes[index]
         if (
@@ -261,7 +267,13 @@ class Recorder(Values):
             if self.launched != launched:
                 node.meta["launches"] = self.launched - launched
             self._record_result(node, args[0] if traits.sends else result)
+            if traits.sends and self._works:
+                self._works[-1].on_wait = partial(self._note_wait, node)
             return result
+
+    def _note_wait(self, collective: fx.Node) -> None:
+        """Remember the op after which a collective was waited for, the first time."""
+        collective.meta.setdefault("waited_after", self.current)
 
     def launch(self, launch: Launch) -> None:
         """Record the launch of a kernel as a node: it reads what it is given, and writes in place."""

@@ -42,6 +42,7 @@ KINDS = {
     "value": "a logged value",
     "step": "a training step",
     "resume": "the checkpoint",
+    "replicas": "replicas",
 }
 
 

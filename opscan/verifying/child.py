@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from opscan.blame import one_line, user_line
 from opscan.verifying.options import Options, read_options
 from opscan.verifying.watch.install import recorded
+from opscan.verifying.watch.processes import told
 from opscan.verifying.watch.recording import Recording
 
 VARIABLE = "OPSCAN_VERIFY"
@@ -55,17 +55,9 @@ def main() -> int:
 
 def _run(plan: Plan, recording: Recording) -> int:
     try:
-        returned = _call(plan)
+        told(recording, lambda: tell_returned(recording, _call(plan)))
     except SystemExit as leaving:
-        status = leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 1
-        recording.end("ok" if not status else "error", "" if not status else f"sys.exit({leaving.code!r})")
-        return status
-    except BaseException as error:
-        where = user_line(error)
-        recording.end("error", one_line(error) + (f" at {where}" if where else ""))
-        raise
-    tell_returned(recording, returned)
-    recording.end("ok")
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     return 0
 
 

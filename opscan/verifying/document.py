@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from opscan.verifying.cause import Cause
 from opscan.verifying.growth import Row
 from opscan.verifying.outcome import Verification
 
@@ -15,22 +16,15 @@ SCHEMA = 1
 
 def render_json(found: Verification) -> str:
     """Numbers that JSON has no words for are texts: "nan", "inf"."""
-    cause = None
-    if found.cause is not None:
-        cause = {
-            "kind": found.cause.kind,
-            "step": found.cause.step,
-            "what": found.cause.what,
-            "details": [{"label": label, "text": text} for label, text in found.cause.lines],
-            "advice": found.cause.advice,
-        }
     document = {
         "schema": SCHEMA,
         "target": found.target,
         "identical": found.identical,
-        "cause": cause,
+        "cause": None if found.cause is None else _cause(found.cause),
         "failures": list(found.failures),
         "notes": list(found.notes),
+        "drifts": [_cause(each) for each in found.drifts],
+        "replicas": list(found.replicas),
         "compared": {"steps": found.steps, **found.counts},
         "growth": {
             "value": found.growth.name,
@@ -39,6 +33,16 @@ def render_json(found: Verification) -> str:
         },
     }
     return json.dumps(document, indent=2) + "\n"
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    return {
+        "kind": cause.kind,
+        "step": cause.step,
+        "what": cause.what,
+        "details": [{"label": label, "text": text} for label, text in cause.lines],
+        "advice": cause.advice,
+    }
 
 
 def _row(row: Row) -> dict[str, Any]:

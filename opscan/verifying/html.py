@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from opscan.report.printable import printable_fields
 from opscan.verifying.growth import Row
 from opscan.verifying.outcome import Verification
 from opscan.verifying.plot import plot
@@ -19,7 +20,7 @@ table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:
 
 def render_page(found: Verification) -> str:
     """A whole document; it loads nothing."""
-    title = escape(headline(found))
+    title = escape(headline(printable_fields(found)))
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style></head><body>{render_body(found)}</body></html>\n"
@@ -28,15 +29,19 @@ def render_page(found: Verification) -> str:
 
 def render_body(found: Verification) -> str:
     """The same without a head, as a notebook shows it."""
+    found = printable_fields(found)
     parts = [f"<h2>{escape(headline(found))}</h2>"]
     rows: list[tuple[str, str]] = []
     if found.cause is not None:
         parts.append(f"<p>{escape(found.cause.what)}</p>")
         rows += found.cause.lines
         rows += [("do", found.cause.advice)] if found.cause.advice else []
+    for each in found.drifts:
+        rows += [("replicas", each.what), *each.lines, *([("do", each.advice)] if each.advice else [])]
     rows += [(name, words) for name, words in zip(run_names(found), found.failures, strict=False) if words]
     rows += [("note", note) for note in found.notes]
     rows.append(("compared", compared_words(found)))
+    rows += [("replicas", words) for words in found.replicas]
     cells = "".join(f"<tr><th>{escape(label)}</th><td>{escape(words)}</td></tr>" for label, words in rows)
     parts.append(f'<div class="part"><table>{cells}</table></div>')
     parts += [f'<div class="part">{each}</div>' for each in (*_plots(found), *_tables(found)) if each]

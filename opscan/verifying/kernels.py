@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
-from packaging.version import Version
-
-from opscan.match import OWN_NAMESPACES
+from opscan.environment import installed_torch
+from opscan.judge import OWN_NAMESPACES
 from opscan.report.words import DEFAULT_MODE, STRICT_MODE
 from opscan.rules.load import load_rules
 
@@ -14,7 +11,7 @@ from opscan.rules.load import load_rules
 def rule_lines(op: str, device: str) -> tuple[list[tuple[str, str]], str]:
     """Lines on an op by the rules for a device and the torch that is here, and what to do."""
     rules = load_rules().for_op(op)
-    version = Version(Version(metadata.version("torch")).base_version)
+    version = installed_torch()
     lines, advice = [], ""
     for rule in rules:
         entry = next((each for each in rule.history if device in each.devices and each.torch.contains(version)), None)

@@ -13,7 +13,8 @@ class Verification:
     """What came of comparing runs.
 
     `steps` is how far both were compared, `counts` what was compared, by kind; `failures` are how runs failed that did
-    not come to their end, "" for those that did; `notes` are further sentences.
+    not come to their end, "" for those that did; `notes` are further sentences. `drifts` are where ranks of the first
+    run differ in what is to be equal on them, `replicas` says what of that was compared.
     """
 
     target: str
@@ -24,17 +25,19 @@ class Verification:
     labels: tuple[str, ...] = ("run 1", "run 2")
     failures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    drifts: tuple[Cause, ...] = ()
+    replicas: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def identical(self) -> bool:
-        """Whether all runs came to their ends and agreed in everything that was compared."""
+        """Whether all runs came to their ends and agreed in everything that was compared from run to run."""
         return self.cause is None and not any(self.failures)
 
     @property
     def status(self) -> int:
-        """As the command line exits: 0 identical, 1 parted, 2 could not look to the end."""
-        return 1 if self.cause is not None else 2 if any(self.failures) else 0
+        """As the command line exits: 0 identical, 1 parted or replicas drifted, 2 could not look to the end."""
+        return 1 if self.cause is not None or self.drifts else 2 if any(self.failures) else 0
 
     def to_text(self, width: int = 80) -> str:
         """As a terminal shows it."""

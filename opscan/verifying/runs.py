@@ -14,22 +14,33 @@ from typing import Any
 
 from opscan.blame import one_line, user_line
 from opscan.isolation.client import isolated, stop_server
-from opscan.isolation.outcome import Limits, ended_words
+from opscan.isolation.outcome import FOREVER_S, Limits, ended_words
 from opscan.verifying.child import VARIABLE, Plan, rank_path, tell_returned
 from opscan.verifying.options import Options
+from opscan.verifying.stream import NO_ROOM
 from opscan.verifying.watch.install import recorded
+from opscan.verifying.watch.processes import processes_of
 
-FOREVER_S = 3e8
+_LITTLE = 1 << 16
 _TAIL = 2000
 """Characters of what a run printed that are looked at for what it died of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that is over: its records, one per rank, and how it failed; "" where it came to its end."""
+    """A run that is over: its records, one per rank, and how it failed; "" where it came to its end.
+
+    `started` are the records of processes that the run itself started.
+    """
 
     paths: tuple[Path, ...]
     failure: str = ""
+    started: tuple[Path, ...] = ()
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether every rank has begun its record; on a full disk none has more than a name."""
+        return all(each.exists() and each.stat().st_size for each in self.paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +64,18 @@ class Script:
                 _launch,
                 (self._command(), variables, os.getcwd(), str(output)),
                 Limits(FOREVER_S if self.timeout_s is None else self.timeout_s),
+                int,
             )
         finally:
             stop_server()
         failure = outcome.ended or (str(outcome.error) if outcome.error else "")
         if not failure and outcome.value:
             failure = ended_words(outcome.value)
-            failure += next((f": {words}" for words in (_told(path), _last_line(output)) if words), "")
-        return Run(self.paths(path), failure)
+            failure += next(
+                (f": {words}" for words in (_told(path), _last_line(output), _lack(path.parent)) if words), ""
+            )
+        paths = self.paths(path)
+        return Run(paths, failure, tuple(started for each in paths for started in processes_of(each)))
 
     def paths(self, path: Path) -> tuple[Path, ...]:
         """The files of all ranks."""
@@ -130,7 +145,7 @@ def _launch(command: list[str], env: dict[str, str], folder: str, output: str) -
 
 def _told(path: Path) -> str:
     """The error that ended a run, as its record has it."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, IndexError, KeyError, TypeError):  # there may be half a line, or none
         last = json.loads(path.read_bytes()[-_TAIL:].splitlines()[-1])
         return str(last["what"]) if last["e"] == "end" else ""
     return ""
@@ -142,3 +157,11 @@ def _last_line(output: Path) -> str:
         lines = output.read_bytes()[-_TAIL:].decode(errors="replace").strip().splitlines()
         return lines[-1].strip()[:200] if lines else ""
     return ""
+
+
+def _lack(folder: Path) -> str:
+    """That there is no room left where records are kept: a run that died of it could not even print that."""
+    status = os.statvfs(folder) if hasattr(os, "statvfs") else None
+    if status is None or status.f_bavail * status.f_frsize > _LITTLE:
+        return ""
+    return f"no room is left in {folder}. {NO_ROOM}"

@@ -17,6 +17,7 @@ from opscan.errors import VerifyError
 
 VERSION = 1
 Record = dict[str, Any]
+NO_ROOM = "Make room there, or keep the records on another disk: --keep DIR, or TMPDIR=DIR before the command."
 _LINES = 512
 _PATIENCE_S = 0.5
 _POLL_S = 0.05
@@ -27,6 +28,7 @@ class Writer:
 
     def __init__(self, path: str, header: Record) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self._path = path
         self._lines: list[str] = []
         self._lock = threading.Lock()
         self._flushed = time.monotonic()
@@ -44,8 +46,11 @@ class Writer:
         with self._lock:
             lines, self._lines = self._lines, []
             rest = memoryview("".join(f"{line}\n" for line in lines).encode())
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
+            try:
+                while rest:
+                    rest = rest[os.write(self._file, rest) :]
+            except OSError as error:
+                raise VerifyError(f"cannot be written: {error.strerror}", self._path, NO_ROOM) from error
             self._flushed = time.monotonic()
 
     def after_fork(self) -> None:

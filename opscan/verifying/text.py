@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from opscan.formats.text import printable_prose
-from opscan.verifying.cause import KINDS
+from opscan.report.printable import printable_fields
+from opscan.verifying.cause import KINDS, Cause
 from opscan.verifying.growth import Row
 from opscan.verifying.outcome import Verification
 
@@ -16,23 +16,30 @@ _SHOWN = 10
 
 def render_text(found: Verification, width: int = 80) -> str:
     """The first difference, what it comes from, and how it grows."""
+    found = printable_fields(found)
     lines = [*textwrap.wrap(headline(found), width, break_on_hyphens=False), ""]
     cause = found.cause
-    if cause is not None:
-        lines += textwrap.wrap(cause.what, width - 2, initial_indent="  ", subsequent_indent="  ")
-        lines.append("")
-        lines += [line for label, words in cause.lines for line in _labelled(label, words, width)]
-        if cause.advice:
-            lines += _labelled("do", cause.advice, width)
+    for each in (cause, *found.drifts):
+        if each is not None:
+            lines += [*_cause_lines(each, width), *[""] * bool(found.drifts)]
     for label, failure in zip(run_names(found), found.failures, strict=False):
         if failure:
             lines += _labelled(label, failure, width)
     for note in found.notes:
         lines += _labelled("note", note, width)
     lines += _labelled("compared", compared_words(found), width)
+    for words in found.replicas:
+        lines += _labelled("replicas", words, width)
     if cause is not None and found.growth.rows:
         lines += ["", *growth_lines(found)]
-    return printable_prose("\n".join(lines).rstrip()) + "\n"
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cause_lines(cause: Cause, width: int) -> list[str]:
+    lines = textwrap.wrap(cause.what, width - 2, initial_indent="  ", subsequent_indent="  ")
+    lines.append("")
+    lines += [line for label, words in cause.lines for line in _labelled(label, words, width)]
+    return lines + (_labelled("do", cause.advice, width) if cause.advice else [])
 
 
 def run_names(found: Verification) -> Iterator[str]:
@@ -44,10 +51,14 @@ def run_names(found: Verification) -> Iterator[str]:
 def headline(found: Verification) -> str:
     """`train.py: parts in step 0: initial weights`, or that the runs are identical."""
     if found.cause is not None:
-        return f"{found.target}: the runs part in step {found.cause.step}: {KINDS[found.cause.kind]}"
-    if any(found.failures):
-        return f"{found.target}: not compared to the end; the same as far as both runs came"
-    return f"{found.target}: identical to the last bit"
+        words = f"the runs part in step {found.cause.step}: {KINDS[found.cause.kind]}"
+    elif any(found.failures):
+        words = "not compared to the end; the same as far as both runs came"
+    else:
+        words = "identical to the last bit"
+    if found.drifts:
+        words = f"replicas drift apart from step {found.drifts[0].step} on; the runs: {words.removeprefix('the runs ')}"
+    return f"{found.target}: {words}"
 
 
 _UNITS = (

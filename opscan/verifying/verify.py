@@ -13,10 +13,13 @@ from typing import Any
 from opscan.errors import VerifyError
 from opscan.verifying.cause import Cause, explain
 from opscan.verifying.compare import Compared, Comparison
+from opscan.verifying.drift import RankComparison, Ranks
+from opscan.verifying.drift_words import drift_causes, replica_words
 from opscan.verifying.options import Options
 from opscan.verifying.outcome import Verification
 from opscan.verifying.runs import Function, Run, Script
 from opscan.verifying.stream import Record, read_header, read_records
+from opscan.writing import make_folder
 
 _ATTEMPTS = 3
 """Pairs of runs made to find the op, where runs part in another step each time."""
@@ -53,10 +56,12 @@ def verify(
     with folder_for(keep) as folder:
         search = Search(runner, folder)
         found, failures = search.compare_runs(options, runs)
+        compared = compared_ranks(search.first)
         cause = explain(found)
         if cause is not None and not cause.explained:
             cause = search.look_closer(cause, options, ops == "auto")
-        return verification(name, found, cause, failures, search.headers)
+        made = verification(name, found, cause, failures, search.headers)
+        return replace(made, drifts=drift_causes(compared), replicas=tuple(replica_words(compared)))
 
 
 class Search:
@@ -64,6 +69,7 @@ class Search:
 
     def __init__(self, runner: Script | Function, folder: Path) -> None:
         self.headers: list[Record] = []
+        self.first = Run(())
         self._runner = runner
         self._folder = folder
         self._made = 0
@@ -73,6 +79,7 @@ class Search:
     ) -> tuple[Compared, tuple[str, ...]]:
         """Run it `runs` times, and compare each with the first until one parts from it."""
         first = self._record(options, env)
+        self.first = self.first if self.first.paths else first
         failures = [first.failure]
         for _ in range(runs - 1):
             path = self._next_path()
@@ -85,7 +92,7 @@ class Search:
 
     def _record(self, options: Options, env: dict[str, str] | None) -> Run:
         run = self._runner.record(self._next_path(), options, env)
-        if not all(each.exists() for each in run.paths):
+        if not run.is_recorded:
             raise VerifyError(f"the run could not be recorded: {run.failure}", "", "Try the command by itself first.")
         return run
 
@@ -125,19 +132,19 @@ def compare_while(
 ) -> tuple[Compared, Run]:
     """Make a run, and compare it with the first one as it goes on; of several ranks the one that parts first counts."""
     over = threading.Event()
-    found: list[Compared | BaseException] = []
+    found: dict[int, Compared | BaseException] = {}
 
-    def compare(one: Path, other: Path) -> None:
+    def compare(at: int, one: Path, other: Path) -> None:
         try:
             while not other.exists() and not over.wait(0.02):
                 pass
             later = read_records(other, over.is_set) if other.exists() else iter(())
-            found.append(Comparison().run(read_records(one), later))
+            found[at] = Comparison().run(read_records(one), later)
         except BaseException as error:  # told where it can be raised
-            found.append(error)
+            found[at] = error
 
     pairs = zip(first.paths, runner.paths(path), strict=True)
-    threads = [threading.Thread(target=compare, args=pair, daemon=True) for pair in pairs]
+    threads = [threading.Thread(target=compare, args=(at, *pair), daemon=True) for at, pair in enumerate(pairs)]
     if runner.fresh:
         for thread in threads:
             thread.start()
@@ -149,18 +156,40 @@ def compare_while(
         if not runner.fresh:
             thread.start()
         thread.join()
-    if not all(each.exists() for each in run.paths):
+    if not run.is_recorded:
         raise VerifyError(f"the second run could not be recorded: {run.failure}", "", "Try it by itself first.")
-    return first_of(found), run
+    for one, other in zip(first.started, run.started, strict=False):
+        compare(len(found), one, other)
+    return first_of([found[at] for at in sorted(found)]), run
 
 
 def first_of(found: Sequence[Compared | BaseException]) -> Compared:
-    """The comparison that parts in the earliest step, of those of several ranks."""
+    """The comparison that parts in the earliest step, of those of several ranks.
+
+    Of those in one step the one whose cause is known: what ranks have from one another differs on all of them.
+    """
     for each in found:
         if isinstance(each, BaseException):
             raise each
-    compared = [each for each in found if isinstance(each, Compared)]
-    return min(compared, key=lambda each: (each.first is None, each.first.step if each.first else 0))
+    return min((each for each in found if isinstance(each, Compared)), key=_place)
+
+
+def _place(compared: Compared) -> tuple[bool, int, bool, int]:
+    cause = explain(compared)
+    told = -sum(compared.counts.values())
+    return (True, 0, False, told) if cause is None else (False, cause.step, not cause.explained, told)
+
+
+def compared_ranks(run: Run) -> Ranks:
+    """The ranks of one run beside one another, those that it started itself too; nothing where there is but one."""
+    ranks: dict[int, Path] = {}
+    for path in (*run.paths, *run.started):
+        told = next((each for each in read_records(path) if each["e"] == "copies"), None)
+        if told is not None:
+            ranks.setdefault(told["rank"], path)
+    if len(ranks) < 2:
+        return Ranks()
+    return RankComparison().run({rank: read_records(path) for rank, path in ranks.items()})
 
 
 def verification(
@@ -209,7 +238,7 @@ def _end_words(end: Record | None) -> str:
 def folder_for(keep: str | Path | None) -> Iterator[Path]:
     """Where records go: a folder that is kept, or one that is gone afterwards."""
     if keep is not None:
-        Path(keep).mkdir(parents=True, exist_ok=True)
+        make_folder(keep)
         for old in Path(keep).glob("run*.opslog"):
             old.unlink()
         yield Path(keep)

@@ -18,6 +18,7 @@ from tests.calibrate.on_device import (
     checks_for,
     row_of,
 )
+from tests.conftest import two_threads
 
 FEW = [each for each in SUBJECTS if "max_unpool" in each.run or "put_(i, x" in each.run][:12] + list(SUBJECTS[::60])
 
@@ -35,7 +36,8 @@ def test_pytorch_alerts_are_as_predicted(check: Check) -> None:
 
 @pytest.fixture(scope="module")
 def rows() -> dict[str, Row]:
-    return {each.name: row_of(each, "cpu") for each in FEW}
+    with two_threads():
+        return {each.name: row_of(each, "cpu") for each in FEW}
 
 
 @pytest.mark.parametrize("subject", FEW, ids=lambda each: each.name)

@@ -15,6 +15,7 @@ from opscan.diffs.compare import compare
 from opscan.diffs.groups import groups_of
 from opscan.diffs.read import ReadReport, read_document
 from opscan.diffs.render import render_json, render_markdown, render_text
+from opscan.distributed.ranks import World
 from opscan.finding import Finding, Line, Place, Waived
 from opscan.report.document import render_json as render_report
 from opscan.report.report import Report
@@ -100,6 +101,30 @@ def test_what_adds(tmp_path: Path, before: Finding | None, after: Finding | None
     assert [each[2] for each in kinds(old, new)] == [adds]
     known = with_known(with_findings(*([after] if after else [])), old)
     assert known.fails(("raises", "silent", "config")) is (adds or (before is None and after is CONV))
+
+
+def of_world(size: int | None, *ranks: int) -> Report:
+    world = None if size is None else World(size, True, ())
+    return replace(with_findings(replace(CUMSUM, ranks=ranks or None)), world=world)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        pytest.param(of_world(4, 2), of_world(4, 2), [], id="the same"),
+        pytest.param(of_world(4, 2), of_world(4), ["ranks: 2, now all"], id="on all ranks now"),
+        pytest.param(of_world(4, 2), of_world(4, 1, 2), ["ranks: 2, now 1, 2"], id="on one more"),
+        pytest.param(of_world(4, 2), of_world(8, 2), [], id="ranks of another world are others"),
+        pytest.param(of_world(None), of_world(4, 2), [], id="a single process has no ranks"),
+    ],
+)
+def test_other_ranks_are_a_change_that_adds_nothing(
+    tmp_path: Path, before: Report, after: Report, said: list[str]
+) -> None:
+    (diff,) = compare(read(tmp_path, before), read(tmp_path, after))
+    assert [group.says for group in groups_of(diff.changes)] == said
+    assert not any(change.adds for change in diff.changes)
+    assert ("now for" in render_text([diff])) is (before.world != after.world)
 
 
 def test_targets_are_paired_by_name_then_by_class_then_what_is_left(tmp_path: Path) -> None:

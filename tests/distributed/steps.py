@@ -105,3 +105,23 @@ def fails() -> None:
     dist.init_process_group("nccl")
     os.environ["NCCL_ALGO"] = "Ring"
     raise ValueError("no such batch")
+
+
+def pipelined() -> None:
+    """The first of its stages, whose shapes are given: without them stages tell one another."""
+    from torch.distributed.pipelining import PipelineStage, ScheduleGPipe
+
+    dist.init_process_group("nccl")
+    inputs, outputs = torch.empty(2, 8), torch.empty(2, 8, requires_grad=True)
+    where = dist.get_rank(), dist.get_world_size(), torch.device("cpu")
+    stage = PipelineStage(nn.Linear(8, 8), *where, input_args=inputs, output_args=outputs)
+    ScheduleGPipe(stage, n_microbatches=2, loss_fn=F.mse_loss).step(torch.randn(4, 8))
+
+
+def own_messages() -> None:
+    dist.init_process_group("nccl")
+    size = torch.tensor([3])
+    dist.send(size, 1)
+    back = torch.zeros(1, dtype=torch.int64)
+    dist.recv(back, 1)
+    torch.ones(int(back)).requires_grad_().sum().backward()

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,7 +83,10 @@ def alive_in_session(session: int) -> list[int]:
 def test_an_alert_on_one_of_four_ranks_is_reported_once_with_its_rank(folder: Path) -> None:
     process = started(folder, "-m", "torch.distributed.run", "--nproc-per-node", "4", *_WORDS)
     out, error = process.communicate(timeout=300)
-    (report,) = json.loads(out)["reports"]
+    document = json.loads(out)
+    (report,) = document["reports"]
+    assert (process.returncode, document["exit_status"]) == (1, 1)
+    assert "exit status 1; torchrun ends with 1 for any but 0" in error
     findings = {each["op"]: each for each in report["findings"]}
     assert (findings["aten.put_.default"]["ranks"], findings["aten.put_.default"]["observed"]) == ([2], "raises"), error
     assert all(each["ranks"] is None for op, each in findings.items() if op != "aten.put_.default")
@@ -103,13 +105,12 @@ def waiting(process: subprocess.Popen[str]) -> int:
 
 
 def test_a_rank_that_is_killed_ends_the_others_and_is_named(folder: Path) -> None:
-    process = started(folder, *_WORDS, "--processes", "4", WAIT_AT="3")
-    time.sleep(1)
+    process = started(folder, *_WORDS, "--processes", "3", WAIT_AT="2")
     os.kill(waiting(process), signal.SIGKILL)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 2
-    assert "rank 3 died before it was done" in error
-    assert re.search(r"rank 3 was last at train\.py:\d+", error)
+    assert "rank 2 died before it was done" in error
+    assert re.search(r"rank 2 was last at train\.py:\d+", error)
     assert alive_in_session(process.pid) == []
 
 

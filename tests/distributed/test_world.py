@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from queue import SimpleQueue
 
 import pytest
 import torch
@@ -70,6 +71,37 @@ def test_experts_are_reached_by_all_to_all_forward_and_backward() -> None:
     assert names(called(steps.expert_parallel, 4)) == ["all_to_all_single"] * 4
 
 
+def test_the_first_stage_of_a_pipeline_sends_what_it_made_and_receives_gradients() -> None:
+    found = [each for each in called(steps.pipelined, 2) if each.dtype == torch.float32]
+    assert sorted(names(found)) == ["recv_", "recv_", "send", "send"]
+    assert {each.numel for each in found} == {16}
+
+
+def test_an_object_that_another_rank_is_to_send_is_said_with_what_to_do() -> None:
+    def step() -> None:
+        dist.init_process_group("gloo")
+        dist.recv_object_list([None], 1)
+
+    with pytest.raises(EnvironmentSpecError, match=r"recv_object_list.*\n.*input_args=") as told:
+        traced(step, 2)
+    assert "test_world.py" in told.value.where
+
+
+def test_what_is_received_is_what_was_sent() -> None:
+    assert names(called(steps.own_messages, 2)) == ["send", "recv_"]
+
+
+ASYNCHRONOUS = [steps.ddp, steps.fsdp, steps.tensor_parallel, steps.sequence_parallel, steps.expert_parallel]
+
+
+@pytest.mark.parametrize("step", [*ASYNCHRONOUS, steps.pipelined], ids=lambda each: each.__name__)
+def test_what_torch_overlaps_it_waits_for(step: Callable[[], object]) -> None:
+    report = opscan.check(step, world_size=4)
+    assert report.world is not None
+    assert report.world.messages
+    assert "OPS865" not in {finding.rule for finding in report.findings}
+
+
 def test_memory_that_a_collective_fills_is_not_taken_for_unwritten() -> None:
     for step in (steps.fsdp, steps.tensor_parallel):
         assert "uninitialized" not in opscan.check(step, world_size=8).counts()
@@ -86,16 +118,16 @@ def test_what_a_reduction_is_comes_from_the_call() -> None:
 
 
 def test_known_values_are_gathered_as_if_every_rank_had_the_same() -> None:
-    seen: list[object] = []
+    seen: SimpleQueue[object] = SimpleQueue()  # a list would be put back
 
     def step() -> None:
         dist.init_process_group("nccl")
         everyone: list[object] = [None] * dist.get_world_size()
         dist.all_gather_object(everyone, {"rank": dist.get_rank()})
-        seen[:] = everyone
+        seen.put(everyone)
 
     traced(step, 3)
-    assert seen == [{"rank": 0}] * 3
+    assert seen.get() == [{"rank": 0}] * 3
 
 
 def report_on(step: Callable[..., object], size: int) -> Report:

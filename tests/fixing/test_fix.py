@@ -149,14 +149,15 @@ def test_what_cannot_be_looked_at_is_status_2(opscan: Run, workplace: Path, word
     assert "Traceback" not in outcome.err
 
 
-def test_a_read_only_folder_is_said_and_the_file_stays(
+def test_a_file_that_cannot_be_replaced_is_said_and_stays(
     opscan: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr("os.replace", refuse)
     outcome = opscan("fix", "mymodel.py:CNN_v2", "--write")
     assert outcome.status == 2
-    assert "not written: Permission denied" in outcome.err
+    assert "mymodel.py: cannot be written: Permission denied" in outcome.err
     assert (workplace / "mymodel.py").read_text() == CNN_SOURCE
+    assert not list(workplace.glob(".opscan-*"))

@@ -77,12 +77,22 @@ def status_of(words: Iterable[str]) -> int:
 
 @effort(100)
 @given(SEEDS.map(lambda seed: command(Random(seed))))
-@example(["check", "tests.fuzz.zoo:refuses"])
-@example(["check", "tests.fuzz.zoo:refuses.x"])
-@example(["check", "tests.fuzz.zoo:Raises", "--trace-device", "cpu", "--input", "2"])
-@example(["check", "tests.fuzz.zoo:Net.forward", "--inputs", "tests.fuzz.zoo:make", "--loss", "cross_entropy"])
-@example(["check", "tests.fuzz.zoo:Net", "--input", "65536x65536x16", "--trace-device", "cpu"])
-@example(["check", "tests.fuzz.zoo:Net", "--input", "y=2x3x8x8"])
+@example(["check", "--in-process", "tests.fuzz.zoo:refuses"])
+@example(["check", "--in-process", "tests.fuzz.zoo:refuses.x"])
+@example(["check", "--in-process", "tests.fuzz.zoo:Raises", "--trace-device", "cpu", "--input", "2"])
+@example(
+    [
+        "check",
+        "--in-process",
+        "tests.fuzz.zoo:Net.forward",
+        "--inputs",
+        "tests.fuzz.zoo:make",
+        "--loss",
+        "cross_entropy",
+    ]
+)
+@example(["check", "--in-process", "tests.fuzz.zoo:Net", "--input", "65536x65536x16", "--trace-device", "cpu"])
+@example(["check", "--in-process", "tests.fuzz.zoo:Net", "--input", "y=2x3x8x8"])
 def test_any_words_end_in_an_exit_status(words: list[str]) -> None:
     hypothesis.note(repr(words))
     assert status_of(words) in (0, 1, 2)

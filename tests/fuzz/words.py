@@ -52,7 +52,7 @@ def init_word(random: Random) -> str:
 
 def command(random: Random) -> list[str]:
     """A whole command line."""
-    words = ["check", target(random)]
+    words = ["check", "--in-process", target(random)]
     for _ in range(random.choice((0, 0, 1, 1, 2))):
         words += ["--input", input_word(random)]
     for _ in range(random.choice((0, 0, 0, 1))):

@@ -78,6 +78,13 @@ def kill_its_parent() -> None:
     time.sleep(1000)
 
 
+def stop_its_parent(pid_file: str) -> None:
+    with open(pid_file, "w") as file:
+        file.write(str(os.getpid()))
+    os.kill(os.getppid(), signal.SIGSTOP)
+    time.sleep(1000)
+
+
 def fail() -> None:
     raise ValueError("no such shape")
 

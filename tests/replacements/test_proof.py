@@ -26,6 +26,7 @@ from opscan.rules.load import load_rules
 from opscan.trace.autocast import Casting
 from opscan.trace.driver import trace_target
 from opscan.trace.graph import Trace
+from tests.conftest import two_threads
 from tests.replacements.proof import DTYPES, assert_repeats, compare, leaves, pairs, public, run, sides
 from tests.replacements.samples import Sample, gathered
 
@@ -120,7 +121,7 @@ def test_its_gradients_are_those_of_its_values(dropin: DropIn) -> None:
         return tuple(each for each in mine(Sample(args, kwargs, sample.init)) if each.requires_grad)
 
     assert torch.autograd.gradcheck(function, wanted)
-    assert torch.autograd.gradgradcheck(function, wanted)
+    assert torch.autograd.gradgradcheck(function, wanted, fast_mode=True)  # a projection, as PyTorch tests its own
 
 
 def traced(side: Any, name: str, device: str, surrounding: Any = nullcontext) -> Trace:
@@ -169,7 +170,8 @@ def test_opscan_finds_the_original_out_and_nothing_in_its_place(dropin: DropIn, 
 
 @pytest.mark.parametrize("dropin", DROPINS, ids=names)
 def test_it_repeats_on_the_cpu(dropin: DropIn) -> None:
-    assert_repeats(dropin, torch.device("cpu"), runs=3)
+    with two_threads():
+        assert_repeats(dropin, torch.device("cpu"), runs=3)
 
 
 @pytest.mark.parametrize("dropin", DROPINS, ids=names)

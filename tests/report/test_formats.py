@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,18 +15,19 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from opscan.cli.words import DOCUMENT_WORDS
+from opscan.distributed.ranks import World
 from opscan.lint.finding import Edit
 from opscan.lint.fix import apply_edits
-from opscan.report.formats import DOCUMENTS
+from opscan.report.formats import DOCUMENTS, render
 from opscan.report.github import render_github
 from opscan.report.junit import render_junit
 from opscan.report.markdown import render_markdown
-from opscan.report.outcome import Outcome
+from opscan.report.outcome import Outcome, Unseen
 from opscan.report.rows import render_csv
 from opscan.report.sarif import render_sarif
 from tests.conftest import CNN_SOURCE, CONV_LINES
 from tests.conftest import Outcome as Ran
-from tests.report.sample import CUMSUM, FULL, OUTCOME, ROOT, SOURCE
+from tests.report.sample import CLEAN, CUMSUM, FULL, OUTCOME, ROOT, SOURCE
 from tests.report.schemas import validate
 
 Run = Callable[..., Ran]
@@ -148,10 +150,50 @@ def test_ops_without_a_rule_fail_in_every_document_where_they_are_asked_for() ->
     assert [said in each["message"]["text"] for each in sarif(asked)["runs"][0]["results"]] == [True]
     assert ET.fromstring(render_junit(asked)).get("failures") == "1"
     assert said in render_github(asked, ROOT)
-    assert "my\\_lib.op.default: unknown" in render_markdown(asked)
+    assert "my_lib.op.default: unknown" in render_markdown(asked)
     assert ",true,my_lib.op.default," in render_csv(asked, ROOT)
     assert render_github(known, ROOT) == ""
     assert sarif(known)["runs"][0]["results"] == []
+
+
+def of_ranks(*ranks: int) -> Outcome:
+    """A finding that these ranks of four have, all of which ran."""
+    report = replace(FULL, findings=(replace(CUMSUM, ranks=ranks or None),), world=World(4, True, ()), unknown={})
+    return Outcome((report,))
+
+
+WRITTEN: dict[str, Callable[[Outcome], str]] = {
+    **{name: partial(render, format=name) for name in ("sarif", "github", "junit", "markdown", "html")},
+    "notebook": lambda outcome: outcome.reports[0]._repr_html_(),
+    "table": lambda outcome: outcome.reports[0].to_text(),
+}
+
+
+@pytest.mark.parametrize("format", WRITTEN)
+def test_every_document_names_the_ranks_that_have_a_finding(format: str) -> None:
+    write = WRITTEN[format]
+    assert "rank 2 alone" in write(of_ranks(2))
+    assert "ranks 0, 2 alone" in write(of_ranks(0, 2))
+    assert "alone" not in write(of_ranks())
+    if format not in ("github", "sarif"):  # annotations beside lines, and a number beside each result
+        assert "4 ranks, all ran" in write(of_ranks())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [(Outcome((CLEAN,)), 0), (of_ranks(), 1), (replace(of_ranks(), unseen=(Unseen("a:B", "gone"),)), 2)],
+    ids=["clean", "findings", "could not look"],
+)
+def test_a_document_has_the_exit_status_of_its_command(outcome: Outcome, status: int) -> None:
+    assert outcome.status == status
+    assert json.loads(render(outcome, "json"))["exit_status"] == status
+
+
+def test_ranks_are_data_in_sarif_and_csv() -> None:
+    (result,) = json.loads(render_sarif(of_ranks(0, 2)))["runs"][0]["results"]
+    assert result["properties"] == {"ranks": [0, 2], "worldSize": 4, "allRanksRan": True}
+    (row,) = csv.DictReader(io.StringIO(render_csv(of_ranks(0, 2))))
+    assert (row["ranks"], row["world"]) == ("0;2", "4")
 
 
 def test_a_comment_has_room_for_any_number_of_findings() -> None:

@@ -178,7 +178,7 @@ def test_nothing_that_a_report_says_acts(opened: Open, tmp_path: Path) -> None:
     assert page.page.evaluate("window.hacked") is None
     assert page.page.locator("img").count() == 0
     assert page.complaints == []
-    assert page.texts("h1") == [HOSTILE.replace("\x1b", "\ufffd")]
+    assert page.texts("h1") == [HOSTILE.replace("\x1b", "\\x1b")]
     assert "</script><script>window.hacked=1</script>" in page.texts(".source li.here")[0]
 
 
@@ -223,7 +223,7 @@ def test_a_hundred_thousand_ops_in_one_module_are_drawn_in_groups(opened: Open) 
     started = time.monotonic()
     boxes.first.dispatch_event("dblclick")
     assert 20 < boxes.count() < 200
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20  # drawn one by one they take minutes
     assert page.complaints == []
 
 

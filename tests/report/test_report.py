@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from opscan.finding import Line, ScanCost, Spread
+from opscan.formats.text import printable_prose
 from opscan.report.brief import render_brief, render_line
 from opscan.report.document import render_json
 from opscan.report.github import render_github
 from opscan.report.html import render_html
 from opscan.report.html_data import page_data
 from opscan.report.html_page import render_page
-from opscan.report.html_safe import json_in_script, visible
+from opscan.report.html_safe import json_in_script
 from opscan.report.junit import render_junit
 from opscan.report.markdown import render_markdown
 from opscan.report.paint import Paint
@@ -75,7 +76,7 @@ def test_a_prompt_shows_a_report_in_one_line() -> None:
 
 def test_the_document_has_the_keys_it_promises() -> None:
     document = json.loads(FULL.to_json())
-    assert list(document) == ["schema", "opscan", "reports", "not_looked_at", "stale_waivers"]
+    assert list(document) == ["schema", "opscan", "exit_status", "reports", "not_looked_at", "stale_waivers"]
     (report,) = document["reports"]
     assert list(report) == [
         "target",
@@ -180,7 +181,7 @@ def test_a_page_lets_no_script_run_but_its_own_and_loads_nothing() -> None:
 def test_data_in_a_page_is_what_it_was_and_ends_nothing(text: str) -> None:
     written = json_in_script({text: [text, 1, None]})
     assert not set("<>&\u2028\x1b\ud800\u202e") & set(written)
-    assert json.loads(written) == {visible(text): [visible(text), 1, None]}
+    assert json.loads(written) == {printable_prose(text): [printable_prose(text), 1, None]}
 
 
 @pytest.mark.parametrize(

@@ -876,12 +876,11 @@ import sys, torch, opscan
 def step(x):
     from torch.fx.experimental.symbolic_shapes import ShapeEnv, guard_or_false
     assert guard_or_false(True) is True
-    seen.append(ShapeEnv)
+    sys.seen = ShapeEnv
     return x * 2
-seen = []
 opscan.check(step, (torch.randn(2),))
 from torch.fx.experimental import symbolic_shapes
-assert seen[0] is symbolic_shapes.ShapeEnv
+assert sys.seen is symbolic_shapes.ShapeEnv
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

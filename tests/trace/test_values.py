@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from queue import SimpleQueue
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -21,9 +23,9 @@ IDS = torch.tensor([[1, 2, 0], [3, 0, 0]])
 
 def _value(run, *args):
     """What `run` returns while it is traced, and how many values were invented."""
-    seen = []
-    traced = trace(lambda *given: seen.append(run(*given)), *args, mode="eval")
-    return seen[0], len(traced.inventions)
+    seen = SimpleQueue()  # a list would be put back
+    traced = trace(lambda *given: seen.put(run(*given)), *args, mode="eval")
+    return seen.get(), len(traced.inventions)
 
 
 # -- known: computed for real

@@ -1,37 +1,43 @@
-"""Running `opscan verify` as a user does: as a process of its own, in an empty folder."""
+"""Running `opscan verify` in an empty folder: the command in this process, its runs in processes of their own."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Outcome, run_process
+from tests.conftest import Outcome, outcome_of
 from tests.verify.planted import PLANTED
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "here").mkdir()
-    (tmp_path / "tmp").mkdir()
-    return tmp_path / "here"
+def folder() -> Iterator[Path]:
+    """Not below pytest's own folder: sockets of worker processes are in TMPDIR, and a socket's path has 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="verify") as made:
+        (Path(made) / "here").mkdir()
+        (Path(made) / "tmp").mkdir()
+        yield Path(made).resolve() / "here"
 
 
 @pytest.fixture
-def verify(folder: Path) -> Callable[..., Outcome]:
+def verify(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run the command in the folder; temporary files go to one beside it, which must be empty afterwards."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("TMPDIR", str(folder.parent / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # read TMPDIR anew
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
 
     def run(*words: str, **variables: str) -> Outcome:
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder.parent / "tmp"), **variables}
-        env.pop("PYTHONHASHSEED", None)
-        return run_process(sys.executable, "-m", "opscan", "verify", *words, cwd=folder, env=env)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return outcome_of(("verify", *words), capsys)
 
     return run
 

@@ -16,7 +16,6 @@ Plant = Callable[[str], str]
 CASES = {
     "unseeded numpy in a worker": ("augmented", "data", "drawn", "the draw"),
     "dropout with a private generator": ("private_generator", "random", "drawn", "the draw"),
-    "a nondeterministic op at layer 7 of 12": ("custom_op", "op", "module", "7"),
     "a GPU's kernel, simulated": ("gpu_kernel", "op", "called", "the op"),
     "a race in a shared buffer": ("race", "memory", "called", "the read"),
     "a seed from the clock": ("time_seed", "weights", "seeded", "the seed"),
@@ -27,15 +26,20 @@ CASES = {
 
 @pytest.mark.parametrize(("name", "kind", "label", "place"), CASES.values(), ids=CASES)
 def test_the_cause_is_named(answer: Answer, plant: Plant, name: str, kind: str, label: str, place: str) -> None:
-    cause = answer(plant(name))["cause"]
+    """Every op is recorded at once: that a second pair of runs may do it is another test's."""
+    cause = answer(plant(name), "--ops", "all")["cause"]
     assert cause["kind"] == kind, cause
     assert cause["step"] == 0
     words = " ".join(each["text"] for each in cause["details"] if each["label"] == label)
-    assert words == place if place.isdigit() else f"{name}.py:{line_of(name, place)}" in words, cause
+    assert f"{name}.py:{line_of(name, place)}" in words, cause
 
 
-def test_an_op_is_told_with_its_name_and_that_its_inputs_agree(answer: Answer, plant: Plant) -> None:
-    details = {each["label"]: each["text"] for each in answer(plant("custom_op"))["cause"]["details"]}
+def test_a_nondeterministic_op_at_layer_7_of_12_is_told_with_its_name_and_that_its_inputs_agree(
+    answer: Answer, plant: Plant
+) -> None:
+    cause = answer(plant("custom_op"))["cause"]
+    details = {each["label"]: each["text"] for each in cause["details"]}
+    assert (cause["kind"], cause["step"], details["module"]) == ("op", 0, "7")
     assert details["op"] == "planted.scale.default, in forward"
     assert details["inputs"].startswith("bit-equal")
     assert "none speaks of it" in details["rule"]

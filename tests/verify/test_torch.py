@@ -13,6 +13,10 @@ import torch
 from torch import nn
 
 import opscan
+from opscan.verifying.options import Options
+from opscan.verifying.runs import Script
+from opscan.verifying.stream import read_records
+from opscan.verifying.watch.install import recorded
 
 Answer = Callable[..., dict[str, Any]]
 
@@ -31,19 +35,22 @@ for k in range(2):
 assert counters["stats"]["unique_graphs"] == 1, counters
 """
 RANKS = """\
-import torch, torch.nn as nn, torch.distributed as dist
-torch.set_num_threads(1)
-dist.init_process_group("gloo")
-torch.manual_seed(0)
-net = nn.parallel.DistributedDataParallel(nn.Linear(8, 4))
-optimizer = torch.optim.SGD(net.parameters(), 0.1)
-for k in range(2):
-    x = torch.randn(16, 8)
-    if dist.get_rank() == 1:
-        own = torch.Generator(); own.seed()
-        x = x + torch.rand(1, generator=own)  # line 11
-    optimizer.zero_grad(); net(x).square().mean().backward(); optimizer.step()
-dist.destroy_process_group()
+import sys, torch, torch.nn as nn, torch.distributed as dist, torch.multiprocessing as mp
+def main(rank, store):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", store=dist.FileStore(store, 2), rank=rank, world_size=2)
+    torch.manual_seed(0)
+    net = nn.parallel.DistributedDataParallel(nn.Linear(8, 4))
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    for k in range(2):
+        x = torch.randn(16, 8)
+        if rank == 1:
+            own = torch.Generator(); own.seed()
+            x = x + torch.rand(1, generator=own)  # line 12
+        optimizer.zero_grad(); net(x).square().mean().backward(); optimizer.step()
+    dist.destroy_process_group()
+if __name__ == "__main__":
+    mp.start_processes(main, (sys.argv[1],), nprocs=2, start_method="fork")
 """
 
 
@@ -72,6 +79,34 @@ def test_a_function_in_this_process() -> None:
     assert not torch.nn.modules.module._global_forward_hooks
     assert not torch.nn.modules.module._global_parameter_registration_hooks
     assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
+
+
+def test_a_weight_is_read_again_after_an_op_wrote_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.opslog"
+    net = nn.Linear(4, 4)
+    with recorded(str(path), Options((0, 100), modules=("inner",)), ()) as recording:
+        torch.optim.SGD(net.parameters(), 0.1)
+        for number in range(3):
+            if number == 2:
+                net.weight.data.mul_(2)  # outside the modules that are recorded, and unseen by the weight's version
+            Within(net)(torch.ones(1, 4))
+        recording.end("ran")
+    records = list(read_records(path))
+    names = {each["i"]: each["s"][0] for each in records if each["e"] == "site"}
+    ops = [op for each in records if each["e"] == "ops" for op in each["ops"] if "addmm" in names[op[0]]]
+    (first, second, third) = (inputs for _, inputs, _ in ops)
+    assert first == second
+    assert [one == other for one, other in zip(second, third, strict=True)].count(False) == 1
+
+
+class Within(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.inner = net
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.inner(x)
+        return y
 
 
 def test_the_step_where_runs_part_is_looked_at_again_with_every_op() -> None:
@@ -103,8 +138,19 @@ def test_a_compiled_model_stays_compiled(answer: Answer, folder: Path) -> None:
     assert '"compiled Sequential"' in (folder / "kept" / "run1.opslog").read_text()
 
 
-def test_each_rank_is_compared(answer: Answer, folder: Path) -> None:
-    (folder / "train.py").write_text(RANKS)
-    cause = answer("train.py", "--ranks", "2")["cause"]
-    assert cause["step"] == 0
-    assert any("train.py:11" in each["text"] for each in cause["details"]), cause
+@pytest.mark.skipif(sys.platform != "linux", reason="forks ranks")
+def test_ranks_that_a_script_starts_are_compared_run_by_run_and_with_one_another(answer: Answer, folder: Path) -> None:
+    (folder / "train.py").write_text(RANKS + f"{'':4}import os; os.remove(sys.argv[1])\n")
+    document = answer("train.py", "--", str(folder / "store"))
+    assert document["cause"]["step"] == 0
+    assert any("train.py:12" in each["text"] for each in document["cause"]["details"]), document["cause"]
+    assert document["drifts"] == []
+    assert document["replicas"] == ["2 parameters on ranks 0, 1, 2 steps"]
+
+
+def test_ranks_of_torchrun_are_recorded_each(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "tell.py").write_text("import os, opscan; opscan.log('rank', int(os.environ['RANK']))")
+    monkeypatch.chdir(folder)
+    run = Script("tell.py", ranks=2).record(folder / "run1.opslog", Options(None))
+    told = [[each["v"] for each in read_records(path) if each["e"] == "value"] for path in run.paths]
+    assert (run.failure, told) == ("", [[0], [1]])

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from opscan.verifying.watch.recording import hashed, mixed
+from opscan.verifying.watch.recording import hashed, local_of, mixed
 
 SAMPLES = 8
 """Elements of each parameter that are kept beside its digest."""
@@ -18,7 +18,7 @@ _LEAVES = 24
 
 def digest_of(value: Any) -> int:
     """64 bits of a tensor or array: its values, where they stand, its sizes and its dtype."""
-    torch = sys.modules.get("torch")
+    torch, value = sys.modules.get("torch"), local_of(value)
     if torch is not None and isinstance(value, torch.Tensor):
         from opscan.observe.fingerprint import fingerprint
 
@@ -82,7 +82,7 @@ def samples_of(values: Sequence[Any]) -> str:
         if value is None:
             taken: list[float] = []
         elif torch is not None and isinstance(value, torch.Tensor):
-            flat = value.detach().reshape(-1)
+            flat = local_of(value.detach()).reshape(-1)
             few = flat[:: max(flat.numel() // SAMPLES, 1)][:SAMPLES]
             taken = [] if few.is_complex() or few.is_meta else few.double().tolist()
         else:

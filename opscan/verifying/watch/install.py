@@ -18,6 +18,7 @@ from opscan.verifying.stream import Record, Writer
 from opscan.verifying.watch.loaders import LOADER, Loaders
 from opscan.verifying.watch.others import watch_jax, watch_tensorflow
 from opscan.verifying.watch.patches import Patches
+from opscan.verifying.watch.processes import watch_processes
 from opscan.verifying.watch.randoms import watch_numpy, watch_random
 from opscan.verifying.watch.recording import Recording
 from opscan.verifying.watch.values import (
@@ -39,6 +40,7 @@ def recorded(path: str, options: Options, words: tuple[str, ...]) -> Iterator[Re
     log.recording = recording
     try:
         _install(recording, patches)
+        watch_processes(path, options, words, patches)
         yield recording
     finally:
         log.recording = None

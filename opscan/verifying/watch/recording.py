@@ -194,8 +194,14 @@ def _leave() -> None:
     os._exit(0)
 
 
+def local_of(tensor: Any) -> Any:
+    """Of a DTensor the part that is on this rank, which can be read without the others; any other tensor itself."""
+    return getattr(tensor, "_local_tensor", tensor)
+
+
 def as_number(value: object) -> float | int | None:
     """A number as Python has it, of a number, or of an array or a tensor with one element; None for all else."""
+    value = local_of(value)
     if hasattr(value, "item") and not isinstance(value, type):
         try:
             value = value.item()

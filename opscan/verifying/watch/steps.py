@@ -14,9 +14,11 @@ from torch.utils._python_dispatch import _disable_current_modes
 from opscan.blame import lines_of
 from opscan.observe.fingerprint import fingerprint
 from opscan.verifying.watch.digests import samples_of
+from opscan.verifying.watch.marks import mark_of, numbers_of
 from opscan.verifying.watch.modules import Modules
 from opscan.verifying.watch.patches import Patches
 from opscan.verifying.watch.recording import Recording, hashed, mixed
+from opscan.verifying.watch.replicas import Replicas, several_ranks
 from opscan.verifying.watch.torch_ops import Watch
 
 
@@ -30,9 +32,12 @@ class Steps:
         self._numbers: dict[int, int] = {}
         self._kept: list[Any] = []
         self._begun: set[int] = set()
+        self._replicas = Replicas(recording, modules)
+        watch.summed = self._replicas.summed
 
     def install(self, patches: Patches) -> None:
         """Watch optimizers being made, and their steps before and after."""
+        self._replicas.install(patches)
         handles = (
             hooks.register_optimizer_step_pre_hook(self._before),
             hooks.register_optimizer_step_post_hook(self._after),
@@ -53,7 +58,10 @@ class Steps:
         def backward(tensor: Any, *args: Any, **kwargs: Any) -> Any:
             if tensor.numel() == 1:
                 self._recording.value("loss", tensor.detach(), sys._getframe(1), "backward")
-            return original(tensor, *args, **kwargs)
+            if self._recording.silent or not several_ranks():
+                return original(tensor, *args, **kwargs)
+            with self._replicas.backward([each for kept in self._kept for each in _parameters(kept)]):
+                return original(tensor, *args, **kwargs)
 
         return backward
 
@@ -71,10 +79,11 @@ class Steps:
     def _weights(self, optimizer: Any, first: bool) -> None:
         """The parameters of an optimizer, with names, as they are when it is made and before its first step."""
         parameters = _parameters(optimizer)
+        self._watch.follow_weights(parameters)
         with self._recording.silenced(), torch.no_grad(), _disable_current_modes():
             self._modules.name_parameters()
             record = {
-                "p": _numbers([_mark(each) for each in parameters]),
+                "p": numbers_of([mark_of(each) for each in parameters]),
                 "x": samples_of(parameters),
                 "names": [self._modules.name_of(each) or f"parameter {at}" for at, each in enumerate(parameters)],
                 "shapes": [list(each.shape) for each in parameters],
@@ -83,6 +92,8 @@ class Steps:
                 "s": _state(optimizer) if first else 0,
                 "r": generators() if first else {},
             }
+            if first and several_ranks():
+                self._replicas.tell_copies(self._number(optimizer), parameters)
         place = [] if first else list(lines_of(sys._getframe(2)))
         self._recording.put("weights", o=self._number(optimizer), first=first, at=place, **record)
 
@@ -98,33 +109,19 @@ class Steps:
             parameters = _parameters(optimizer)
             gradients = [each.grad for each in parameters]
             with recording.silenced(), torch.no_grad(), _disable_current_modes():
-                marks = [_mark(each) for each in parameters]
-                marks += [_mark(each) for each in gradients]
-                read = _numbers(marks)
+                marks = [mark_of(each) for each in parameters]
+                marks += [mark_of(each) for each in gradients]
+                read = numbers_of(marks)
                 record |= {"p": read[: len(parameters)], "g": read[len(parameters) :]}
                 record |= {"x": samples_of(parameters), "y": samples_of(gradients)}
                 record |= {"s": _state(optimizer), "r": generators()}
+                if several_ranks():
+                    record["ranks"] = self._replicas.tell(number, optimizer, parameters)
         recording.stepped_by("optimizer", record)
 
 
 def _parameters(optimizer: Any) -> list[torch.Tensor]:
     return [each for group in optimizer.param_groups for each in group["params"]]
-
-
-def _mark(tensor: torch.Tensor | None) -> torch.Tensor | None:
-    if tensor is None or tensor.is_meta:
-        return None
-    local = getattr(tensor, "_local_tensor", None)  # a DTensor: the part of it that is here
-    return fingerprint(tensor if local is None else local)
-
-
-def _numbers(marks: Sequence[torch.Tensor | None]) -> list[int]:
-    here = [each for each in marks if each is not None]
-    devices = {each.device for each in here}
-    if len(devices) == 1:
-        read = iter(torch.stack(here).tolist())
-        return [0 if each is None else next(read) for each in marks]
-    return [0 if each is None else int(each) for each in marks]
 
 
 def _state(optimizer: Any) -> int:
@@ -133,10 +130,10 @@ def _state(optimizer: Any) -> int:
     for parameter in _parameters(optimizer):
         for name, value in sorted(optimizer.state.get(parameter, {}).items()):
             if isinstance(value, torch.Tensor):
-                marks.append(_mark(value))
+                marks.append(mark_of(value))
             elif isinstance(value, int | float):
                 total = mixed(total, hashed(f"{name} {float(value)}".encode()))
-    for number in _numbers(marks):
+    for number in numbers_of(marks):
         total = mixed(total, number)
     return total
 

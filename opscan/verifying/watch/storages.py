@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 import torch
@@ -31,6 +32,10 @@ class Storages(Generic[T]):
     def forget(self, tensor: torch.Tensor) -> None:
         """Remember nothing of the memory of a tensor."""
         self._known.pop(id(tensor.untyped_storage()), None)
+
+    def values(self) -> Iterator[T]:
+        """What is known of all memory that is still there."""
+        return (value for _, value in list(self._known.values()))
 
     def clear(self) -> None:
         """Forget all."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any, NamedTuple
 
@@ -25,12 +25,15 @@ _HELD = 256
 _node = torch._C._current_autograd_node
 _sequence_nr = torch._C._autograd._get_sequence_nr
 _PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
+_Marks = dict[tuple[Any, ...], torch.Tensor]
+"""Fingerprints of the views of one memory, by what they are views of."""
 
 
 class _Facts(NamedTuple):
     """Of an op: its name, whether it draws or allocates without writing, the arguments it writes to, and names of all.
 
-    `views` returns other views of its inputs; `overwrites` does not read what it writes to.
+    `views` returns other views of its inputs; `overwrites` does not read what it writes to; `sends` is a collective,
+    and `sums` adds up over ranks in place, as DDP's reducer does.
     """
 
     name: str
@@ -39,6 +42,8 @@ class _Facts(NamedTuple):
     writes: tuple[tuple[int, str], ...]
     views: bool
     overwrites: bool
+    sends: bool
+    sums: bool
     arguments: tuple[str, ...]
 
     @property
@@ -66,6 +71,8 @@ def _facts_of(func: Any) -> _Facts:
             writes=writes,
             views=aliases and (not writes or str(func).startswith("aten.set_.")),
             overwrites=drawing or ".out" in str(func) or str(func).startswith(_OVERWRITE),
+            sends=str(func).startswith(_COLLECTIVE),
+            sums=str(func).startswith("c10d.allreduce_"),
             arguments=tuple(each.name for each in arguments),
         )
     return found
@@ -77,9 +84,11 @@ class Watch(TorchDispatchMode):
     def __init__(self, recording: Recording, modules: Modules) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.unwritten: Storages[tuple[str, str]] = Storages()
+        self.summed: Callable[[Sequence[Any]], None] = lambda args: None
         self._recording = recording
         self._modules = modules
         self._known: Storages[bool] = Storages()
+        self._weights: Storages[_Marks] = Storages()
         self._sites: dict[Any, int] = {}
         self._held: list[tuple[int, int, list[torch.Tensor]]] = []
         self._forward: dict[int, tuple[str, str, str]] = {}
@@ -93,6 +102,8 @@ class Watch(TorchDispatchMode):
         if recording.silent:
             return func(*args, **kwargs)
         facts = _facts_of(func)
+        if facts.sums:
+            self.summed(args)
         if recording.wants_ops:
             return self._watched(func, facts, args, kwargs)
         result = func(*args, **kwargs)
@@ -123,7 +134,7 @@ class Watch(TorchDispatchMode):
     # -- memory that nothing wrote
 
     def _follow_memory(self, facts: _Facts, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
-        if facts.name.startswith(_COLLECTIVE):
+        if facts.sends:
             for value in args:
                 for tensor in _tensors(value):
                     self.unwritten.forget(tensor)
@@ -135,13 +146,14 @@ class Watch(TorchDispatchMode):
         for position, name in facts.writes:
             target = args[position] if position < len(args) else kwargs.get(name)
             for tensor in _tensors(target):
+                self._forget_marks(tensor)
                 if tensor.numel() * tensor.element_size() >= tensor.untyped_storage().nbytes():
                     self.unwritten.forget(tensor)
 
     # -- ops that are recorded
 
     def _watched(self, func: Any, facts: _Facts, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if facts.name.startswith(_COLLECTIVE):
+        if facts.sends:
             return self._collective(func, args, kwargs)
         module, own, library, phase = self._place()
         if not self._is_asked_for(module):
@@ -174,6 +186,7 @@ class Watch(TorchDispatchMode):
         for value in (*args, *kwargs.values()):
             for tensor in _tensors(value):
                 self._known.forget(tensor)
+                self._weights.forget(tensor)
                 self.unwritten.forget(tensor)
         return func(*args, **kwargs)
 
@@ -194,8 +207,40 @@ class Watch(TorchDispatchMode):
                 if place is None and self._known.get(tensor):
                     continue
                 words.append(f"unwritten {place[0] or place[1]}" if place else self._modules.name_of(tensor))
-                marks.append(fingerprint(tensor))
+                marks.append(self._mark_of(tensor))
         return "|".join(words), marks
+
+    # -- weights, which a step reads three times and writes once
+
+    def follow_weights(self, parameters: Iterable[torch.Tensor]) -> None:
+        """Read each of these once for as long as no op writes to it: its memory, whichever view of it an op is given.
+
+        Their versions would not tell: a view that is made within an op counts its own.
+        """
+        for each in parameters:
+            if type(each) in _PLAIN_TENSORS and each.layout is torch.strided and self._weights.get(each) is None:
+                self._weights.put(each, {})
+
+    def _mark_of(self, tensor: torch.Tensor) -> torch.Tensor:
+        marks = self._weights.get(tensor)
+        if marks is None:
+            return fingerprint(tensor)
+        if tensor.dim() == 2 and tensor.t().is_contiguous():
+            tensor = tensor.t()
+        key = (tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
+        found = marks.get(key)
+        if found is None:
+            found = marks[key] = fingerprint(tensor)
+        return found
+
+    def _forget_weights(self) -> None:
+        for marks in self._weights.values():
+            marks.clear()
+
+    def _forget_marks(self, tensor: torch.Tensor) -> None:
+        marks = self._weights.get(tensor)
+        if marks:
+            marks.clear()
 
     def _place(self) -> tuple[str, str, str, str]:
         """The module, the user's line and the library's, and the phase; of a backward op those of its forward op."""
@@ -229,6 +274,7 @@ class Watch(TorchDispatchMode):
         ins, outs = [fingerprint(each) for each in inputs], [fingerprint(each) for each in outputs]
         device = outputs[0].device.type if outputs else ""
         words = "|".join(f"input {at}" for at in range(len(ins)))
+        self._forget_weights()  # it may have written to any
         self._hold((name, self._modules.path(), own, library, "forward", words, device), len(ins), ins + outs)
 
     def settle(self) -> None:
@@ -247,6 +293,7 @@ class Watch(TorchDispatchMode):
         """Forget what belongs to the last step."""
         self._forward.clear()
         self._known.clear()
+        self._forget_weights()
         if self._recording.step:
             self.unwritten.clear()
 
