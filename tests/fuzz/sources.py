@@ -14,6 +14,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -153,10 +154,10 @@ def _tree(text: str, random: Random) -> str:
         one = random.choice(holders)
         kind = ast.expr if isinstance(_held(one), ast.expr) else ast.stmt
         other = _held(random.choice([each for each in holders if isinstance(_held(each), kind)]))
-        _put(one, other)
+        _put(one, deepcopy(other))  # what holds itself would have no end
     try:
         return ast.unparse(tree)
-    except (ValueError, TypeError, AttributeError, RecursionError):  # no such tree can be written, or it holds itself
+    except (ValueError, TypeError, AttributeError, RecursionError):  # no such tree can be written
         return text
 
 
