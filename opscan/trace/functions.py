@@ -48,8 +48,10 @@ def functions_heard(around: OnFunction, watched: frozenset[str]) -> Iterator[Non
             return apply.__get__(None, cls)(*args, **kwargs)
 
     def original_of(value: Any) -> Any:
-        owner: Any = getattr(value, "__self__", None)
-        return owner.apply if isinstance(value, MethodType) and value.__func__ is heard else value
+        if type(value) is not MethodType or value.__func__ is not heard:
+            return value
+        owner: Any = value.__self__
+        return owner.apply
 
     with handed_back(original_of):
         Function.apply = classmethod(heard)  # type: ignore[assignment,method-assign]  # put back below

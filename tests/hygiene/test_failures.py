@@ -190,3 +190,13 @@ def test_a_module_imported_by_the_model_keeps_nothing_of_opscans(folder: Path, m
     assert late.use_deterministic_algorithms is torch.use_deterministic_algorithms
     assert late.scaled_dot_product_attention is torch.nn.functional.scaled_dot_product_attention
     assert late.apply == torch.autograd.Function.apply
+
+
+def test_an_object_that_imports_when_it_is_asked_is_not_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of torch/onnx/_internal/_lazy_import.py, which fail where onnx is not installed."""
+    Path(folder, "lazy_late.py").write_text(
+        "class Lazy:\n    def __getattr__(self, name):\n        raise ModuleNotFoundError(name)\n\nonnx = Lazy()\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    assert opscan.check(Doing(lambda: __import__("lazy_late")), (X,)).forward_ops
+    sys.modules.pop("lazy_late")
