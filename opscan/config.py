@@ -16,12 +16,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from opscan.errors import ConfigError
+from opscan.formats.project import nearest_table
 from opscan.patterns import fits_file, fits_target, is_pattern
 from opscan.rules.load import Ruleset, Table, load_rules, make_ruleset, rules_of
 from opscan.rules.schema import Rule
@@ -99,28 +99,11 @@ class Config:
 def find_config(start: Path) -> Config:
     """Read the nearest pyproject.toml, in `start` or above it, that has a [tool.opscan] table.
 
-    Raises ConfigError for a key that means nothing and for a file that is not TOML, and RulesError for a row that is
-    not valid.
+    Raises ConfigError for a key that means nothing and for a file that cannot be read, and RulesError for a row that
+    is not valid.
     """
-    for folder in (start, *start.parents):
-        path = folder / "pyproject.toml"
-        if path.is_file():
-            table = _own_table(path)
-            if table is not None:
-                return _config(table, path)
-    return Config()
-
-
-def _own_table(path: Path) -> dict[str, Any] | None:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(
-            f"cannot be read: {error}", str(path), "Fix the file; opscan looks there for [tool.opscan]."
-        ) from error
-    tools = content.get("tool")
-    table = tools.get("opscan") if isinstance(tools, dict) else None
-    return table if isinstance(table, dict) else None
+    found = nearest_table(str(start))
+    return _config(found[0], Path(found[1])) if found else Config()
 
 
 def _config(content: dict[str, Any], path: Path) -> Config:

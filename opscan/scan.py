@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from opscan.blame import one_line, user_line
 from opscan.config import InputRule
 from opscan.cost import cost_since
 from opscan.distributed.ranks import World
@@ -17,7 +18,7 @@ from opscan.distributed.report import world_of
 from opscan.distributed.world import is_open, ranks_here, world
 from opscan.distributed.wrapping import REPLICATED, is_bare, replicated
 from opscan.environment import Environment, Strictness, make_environment
-from opscan.errors import TraceError
+from opscan.errors import InputError, OpscanError, TraceError
 from opscan.match import Matched, match, merged
 from opscan.observe.plan import Plan, check_memory, plan_run, rebuilt
 from opscan.observe.step import Step, memory_needed, observe
@@ -162,7 +163,8 @@ def scan_target(
     rules = rules if rules is not None else load_rules()
     scan = _Scan(environment, mode, loss, input_grad, rules, trace_device == "cpu")
     if scan.on_cpu:
-        check_memory(memory_needed(Step(target.call, ())), target.label)
+        held = inputs or Inputs()
+        check_memory(memory_needed(Step(target.call, held.args, held.kwargs)), target.label)
         target = replace(rebuilt(target, rebuild), assumptions=(*target.assumptions, ON_CPU))
     settling = partial(settle, given=inputs, training=mode == "train", has_loss=loss is not None)
     settled, step, traces, refused = scan.looked(partial(scan.prepared, target, inputs, settling, configured))
@@ -314,4 +316,11 @@ def _bind_loss(
     if loss is None:
         return None
     function = load_loss(loss)
-    return make_loss(function, run_forward(inputs.args, dict(inputs.kwargs)), target, lambda: on_meta([function]))
+    try:
+        output = run_forward(inputs.args, dict(inputs.kwargs))
+    except OpscanError:
+        raise
+    except (Exception, SystemExit) as error:
+        what, hint = f"the forward fails on these inputs: {one_line(error)}", "Correct --input or --inputs."
+        raise InputError(what, user_line(error) or "--loss", hint) from error
+    return make_loss(function, output, target, lambda: on_meta([function]))

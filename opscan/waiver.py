@@ -10,6 +10,7 @@ until = 2027-03-31          # the last day it holds, if it ends
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -25,6 +26,7 @@ _HINT = (
     "A waiver has `rule` or `op`, a place (`target`, `module` or `file`), `reason`, and perhaps `until = 2027-03-31`."
 )
 _PLACES = ("target", "module", "file")
+_LINE = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def _waiver(table: Table, number: int, root: Path) -> Waiver:
     if not any(texts[name] for name in _PLACES):
         raise ConfigError("names no place", table.place, f'{_HINT} target = "*" is everywhere.')
     file, colon, line = texts["file"].rpartition(":")
-    if colon and line.isdigit():
+    if colon and _LINE.fullmatch(line):
         texts["file"] = file
     else:
         line = "0"

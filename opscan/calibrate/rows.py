@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 
 from opscan.errors import RulesError
 from opscan.finding import Replay
+from opscan.formats.stored import read_stored
+from opscan.formats.typed import typed
 from opscan.writing import make_folder, write_text
 
 SCHEMA = 1
@@ -154,15 +156,27 @@ def write_record(record: Record, path: Path) -> None:
 
 def read_record(path: Path) -> Record:
     """Read one file. Raises RulesError where it is none of ours."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("schema") != SCHEMA:
-            raise ValueError("another schema")
-        rows = [_row(each) for each in content.pop("rows")]
-        return Record(Setup(**content), {row.name: row for row in rows})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = "It was not written by `opscan rules calibrate`; remove it, or name another folder."
-        raise RulesError(f"not a file of observed rows: {error!r}", path.name, hint) from error
+    record: Record = read_stored(
+        path,
+        _parse,
+        lambda why: RulesError(
+            f"not a file of observed rows: {why}",
+            path.name,
+            "It was not written by `opscan rules calibrate`; remove it, or name another folder.",
+        ),
+    )
+    return record
+
+
+def _parse(text: str) -> Record:
+    content = json.loads(text)
+    if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
+        raise ValueError(f"its schema is not {SCHEMA}")
+    rows = typed(tuple[Row, ...], content.pop("rows", None), "rows")
+    by_name = {row.name: row for row in rows}
+    if len(by_name) < len(rows):
+        raise ValueError("two rows have one name")
+    return Record(typed(Setup, content), by_name)
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:
@@ -187,18 +201,6 @@ def _op_document(op: OpRow) -> dict[str, Any]:
 def _replay_document(replay: Replay) -> dict[str, Any]:
     """All of it where anything differed, else the number of runs."""
     return replay._asdict() if replay.differing else {"runs": replay.runs}
-
-
-def _row(content: dict[str, Any]) -> Row:
-    for key in ("cases", "quiet"):
-        content[key] = tuple(content.get(key, ()))
-    return Row(**{**content, "ops": tuple(_op(each) for each in content["ops"])})
-
-
-def _op(content: dict[str, Any]) -> OpRow:
-    replays = {mode: Replay(**content[mode]) if mode in content else None for mode in ("strict", "default")}
-    predicted = tuple(Predicted(**each) for each in content["predicted"])
-    return OpRow(**{"alert": None, **content, **replays, "predicted": predicted})
 
 
 def shown_replay(replay: Replay) -> str:

@@ -75,7 +75,12 @@ def _failed(error: Exception) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
+    import warnings
+
     from opscan.cli.output import say
+
+    for category in (SyntaxWarning, DeprecationWarning):  # of a source that is only read: ast.parse calls it <unknown>
+        warnings.filterwarnings("ignore", category=category, module="<unknown>")
 
     try:
         arguments = _parser(words).parse_args(words)

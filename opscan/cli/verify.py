@@ -187,7 +187,7 @@ def _check_target(target: str) -> None:
     if ":" not in target and not target.endswith(".py"):
         raise VerifyError("not a script or a function", target, "Write train.py, pkg.mod:train or file.py:train.")
     file = target.partition(":")[0] if ":" in target else target
-    if file.endswith(".py") and not Path(file).is_file():
+    if file.endswith(".py") and not os.path.isfile(file):
         raise VerifyError("no such file", file, f"Looked in {Path.cwd()}.")
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from opscan.errors import DocumentError
+from opscan.formats.stored import read_stored
 from opscan.report.document import SCHEMA
+from opscan.rules.schema import Bits, DefaultBehaviour, StrictBehaviour, Verdict
 
 _AGAIN = "Write it with `opscan check ... --format json`."
-_BEHAVIOUR = ("verdict", "default", "strict", "warn_only", "bits")
+_BEHAVIOUR = {
+    "verdict": get_args(Verdict),
+    "default": get_args(DefaultBehaviour),
+    "strict": get_args(StrictBehaviour),
+    "warn_only": get_args(DefaultBehaviour) + get_args(StrictBehaviour),
+    "bits": get_args(Bits),
+}
+"""What is said of a place, and the words for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +75,12 @@ class ReadReport:
 
 def read_document(path: str) -> list[ReadReport]:
     """The reports of a document in a file. Raises DocumentError, naming the file and what to do."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        raise DocumentError(f"cannot be read: {said}", path, f"Name a file of earlier findings. {_AGAIN}") from error
+    hint = f"Name a file of earlier findings. {_AGAIN}"
+    content = read_stored(path, json.loads, lambda why: DocumentError(f"cannot be read: {why}", path, hint), True)
     if not isinstance(content, dict) or not isinstance(content.get("reports"), list):
         raise DocumentError("is no document of opscan check: it has no list `reports`", path, _AGAIN)
     schema = content.get("schema")
-    if not isinstance(schema, int) or schema < 1:
+    if type(schema) is not int or schema < 1:
         raise DocumentError(f"its schema is {schema!r}, which is none", path, _AGAIN)
     if schema > SCHEMA:
         what = f"has schema {schema}, written by opscan {content.get('opscan')}; this opscan reads schema {SCHEMA}"
@@ -106,10 +111,10 @@ def _world(content: Any, where: str) -> tuple[int, bool] | None:
 
 def _places(finding: Any, where: str) -> Iterator[Spotted]:
     rule, op, phase = (_get(finding, key, str, where) for key in ("rule", "op", "phase"))
-    behaviour = tuple(_get(finding, key, str, where) for key in _BEHAVIOUR)
+    behaviour = tuple(_word(finding, key, where) for key in _BEHAVIOUR)
     waived = finding.get("waived")
     reason = _get(waived, "reason", str, f"{where}.waived") if waived is not None else None
-    ranks = tuple(_get(finding, "ranks", list, where)) if finding.get("ranks") is not None else None
+    ranks = _ranks(finding, where) if finding.get("ranks") is not None else None
     for at, place in enumerate(_get(finding, "places", list, where)):
         there = f"{where}.places[{at}]"
         yield Spotted(
@@ -127,14 +132,28 @@ def _places(finding: Any, where: str) -> Iterator[Spotted]:
         )
 
 
+def _ranks(finding: Any, where: str) -> tuple[int, ...]:
+    ranks = tuple(_get(finding, "ranks", list, where))
+    if not all(type(each) is int for each in ranks):
+        raise DocumentError("`ranks` holds what is no number", where, _AGAIN)
+    return ranks
+
+
 def _line(place: dict[str, Any], where: str) -> str:
     """Where it is called, else where it was built, as the JSON has it."""
     line = place.get("called") or place.get("constructed")
     return f"{_get(line, 'file', str, where)}:{_get(line, 'line', int, where)}" if line else ""
 
 
+def _word(finding: Any, key: str, where: str) -> str:
+    word: str = _get(finding, key, str, where)
+    if word not in _BEHAVIOUR[key]:
+        raise DocumentError(f"`{key}` is {word!r}, which means nothing", where, _AGAIN)
+    return word
+
+
 def _get(content: Any, key: str, kind: type, where: str) -> Any:
     value = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise DocumentError(f"`{key}` is missing or no {kind.__name__}", where, _AGAIN)
     return value

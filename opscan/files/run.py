@@ -48,7 +48,7 @@ def check_files(files: Sequence[str], question: Question) -> Iterator[Checked]:
 def _read(file: str) -> tuple[Work, str]:
     """What is to be scanned of a file, or why it cannot be read."""
     path = Path(file)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise TargetError(f"no such file: {file}", file, "Name .py files.")
     named = _named_for(path, find_config(path.resolve().parent))
     if named is not None:

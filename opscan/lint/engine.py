@@ -49,7 +49,7 @@ def lint_source(data: bytes, file: str, options: Options) -> FileResult:
         problem = _not_parsed(file, error, notebook)
         if notebook is None:
             return FileResult(problem=problem)
-        text = _parsable(notebook)  # the other cells are linted
+        text = notebook.without(notebook.broken_cells())  # the other cells are linted
         tree = ast.parse(text)
     except (RecursionError, MemoryError):
         return _failed(file, "not linted: nested too deeply for Python's parser")
@@ -69,21 +69,6 @@ def _notebook(text: str) -> Notebook:
     from opscan.lint.notebook import read_notebook
 
     return read_notebook(text)
-
-
-def _parsable(notebook: Notebook) -> str:
-    """The cells that are Python; the lines of the others are left empty."""
-    lines = notebook.text.splitlines(keepends=True)
-    cells: dict[int, list[int]] = {}
-    for number, origin in enumerate(notebook.lines):
-        cells.setdefault(origin.cell, []).append(number)
-    for numbers in cells.values():
-        try:
-            ast.parse("".join(lines[number] for number in numbers))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            for number in numbers:
-                lines[number] = "\n"
-    return "".join(lines)
 
 
 def _not_parsed(file: str, error: SyntaxError, notebook: Notebook | None) -> Problem:

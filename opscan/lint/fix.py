@@ -37,7 +37,7 @@ def mend(file: str, data: bytes, findings: Sequence[Finding]) -> Mended | Proble
         if file.endswith(".ipynb"):
             notebook = read_notebook(source.text)
             after = _mend_notebook(notebook, edits)
-            ast.parse(read_notebook(after).text)
+            ast.parse(read_notebook(after).without(notebook.broken_cells()))  # cells that were broken stay so
         else:
             after = apply_edits(source.text, edits)
             ast.parse(after)

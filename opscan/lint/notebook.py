@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -45,6 +46,26 @@ class Notebook(NamedTuple):
         """The line of the file, from 1, in which a line of the module stands."""
         token = self.lines[number - 1].token
         return self.raw.count("\n", 0, token.start) + 1
+
+    def broken_cells(self) -> frozenset[int]:
+        """The cells that are not Python."""
+        cells: dict[int, list[str]] = {}
+        for origin, line in zip(self.lines, split_lines(self.text), strict=False):  # behind the last end is no line
+            cells.setdefault(origin.cell, []).append(line)
+        return frozenset(cell for cell, lines in cells.items() if not _is_python("".join(lines)))
+
+    def without(self, cells: frozenset[int]) -> str:
+        """The module with the lines of these cells left empty."""
+        pairs = zip(self.lines, split_lines(self.text), strict=False)
+        return "".join("\n" if origin.cell in cells else line for origin, line in pairs)
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def read_notebook(raw: str) -> Notebook:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from opscan.errors import ConfigError
+from opscan.formats.project import nearest_table
 from opscan.lint.discover import matches
 from opscan.lint.finding import LEVELS, Finding, Level
 from opscan.lint.rule import Rule
@@ -37,38 +38,10 @@ class LintConfig(NamedTuple):
 def find_lint_config(start: str) -> LintConfig:
     """Read the nearest pyproject.toml, in `start` or above, that has a [tool.opscan] table.
 
-    Raises ConfigError for a file that is not TOML, and for keys and values that mean nothing.
+    Raises ConfigError for a file that cannot be read, and for keys and values that mean nothing.
     """
-    folder = os.path.abspath(start)
-    while True:
-        path = os.path.join(folder, "pyproject.toml")
-        try:
-            with open(path, "rb") as stream:
-                data = stream.read()
-        except OSError:
-            data = b""
-        if b"opscan" in data:
-            table = _own_table(data, path)
-            if table is not None:
-                return read_table(table.get("lint", {}), path)
-        above = os.path.dirname(folder)
-        if above == folder:
-            return LintConfig(os.path.abspath(start))
-        folder = above
-
-
-def _own_table(data: bytes, path: str) -> dict[str, Any] | None:
-    import tomllib
-
-    try:
-        content = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(
-            f"cannot be read: {error}", path, "Fix the file; opscan looks there for [tool.opscan]."
-        ) from (error)
-    tools = content.get("tool")
-    table = tools.get("opscan") if isinstance(tools, dict) else None
-    return table if isinstance(table, dict) else None
+    found = nearest_table(start)
+    return read_table(found[0].get("lint", {}), found[1]) if found else LintConfig(os.path.abspath(start))
 
 
 def read_table(table: object, path: str) -> LintConfig:
@@ -109,7 +82,7 @@ def _texts(value: object, key: str, place: str) -> tuple[str, ...]:
 
 def read_torch(value: object, place: str) -> tuple[int, ...]:
     """A version of torch, as "2.10". Raises ConfigError for anything else."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)+", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})+", value):
         return tuple(int(part) for part in value.split("."))
     raise ConfigError(f"torch = {value!r}", place, 'Write the oldest torch you run on, as torch = "2.6".')
 

@@ -17,7 +17,7 @@ from opscan.observe.join import Seen, joined, seen_in
 from opscan.observe.run import DeviceRegime, PlainRegime, where_it_failed
 from opscan.trace.driver import Loss, Mode, Wrap, trace_under
 from opscan.trace.graph import Trace
-from opscan.trace.values import is_lazy
+from opscan.trace.values import is_lazy, map_tensors
 
 WANTED = ("all", "rules", "unknown")
 """Which ops may be asked for to be replayed."""
@@ -54,11 +54,12 @@ class Step:
 
 
 def memory_needed(step: Step) -> int:
-    """Bytes that a copy of the model's parameters and buffers takes, with gradients; activations come on top."""
+    """Bytes that copies of parameters and buffers, with gradients, and of inputs take; activations come on top."""
+    tensors: list[torch.Tensor] = []
+    map_tensors(tensors.append, (step.args, dict(step.kwargs)))
     model = step.call if isinstance(step.call, nn.Module) else getattr(step.call, "__self__", None)
-    if not isinstance(model, nn.Module):
-        return 0
-    tensors = [each for each in (*model.parameters(), *model.buffers()) if not is_lazy(each)]
+    if isinstance(model, nn.Module):
+        tensors += [each for each in (*model.parameters(), *model.buffers()) if not is_lazy(each)]
     return sum(each.numel() * each.element_size() * (2 if each.requires_grad else 1) for each in tensors)
 
 

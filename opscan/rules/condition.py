@@ -22,6 +22,10 @@ UNKNOWN = object()
 """Stands for an argument that was not recorded; a condition that touches it counts as met."""
 
 
+_LONGEST = 1000
+"""Characters of a condition; the parser's time and depth are bounded by it."""
+
+
 class ConditionError(ValueError):
     """The expression is not in the language; the message says which part and what is allowed."""
 
@@ -152,16 +156,20 @@ class Condition:
         scope |= {fact: partial(arguments.__getitem__, fact) for fact in self.facts}
         try:
             return bool(eval(self.code, {"__builtins__": {}, **_FUNCTIONS, **scope}))
-        except (TypeError, AttributeError, LookupError, ValueError, ZeroDivisionError):
+        except (TypeError, AttributeError, LookupError, ValueError, ArithmeticError):
             return None
 
 
 def parse_condition(text: str) -> Condition:
     """Check and compile one expression. Raises ConditionError naming the part that is not allowed."""
+    if len(text) > _LONGEST:
+        raise ConditionError(f"condition {text[:20]!r}... has {len(text)} characters; {_LONGEST} are the most")
     try:
         tree = ast.parse(text, mode="eval")
-    except SyntaxError as error:
-        raise ConditionError(f"condition {text!r} is not an expression: {error.msg}") from error
+    except (SyntaxError, ValueError) as error:
+        raise ConditionError(f"condition {text!r} is not an expression: {error}") from error
+    except (RecursionError, MemoryError) as error:
+        raise ConditionError(f"condition {text!r} is nested too deeply") from error
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     for node in ast.walk(tree):
         _check_node(node, text)
@@ -174,9 +182,25 @@ def parse_condition(text: str) -> Condition:
     )
 
 
+def _check_size(node: ast.BinOp, text: str) -> None:
+    """Numbers and texts stay small, so that no expression takes long."""
+    if isinstance(node.op, ast.Pow):
+        for side in (node.left, node.right):
+            if not (isinstance(side, ast.Constant) and isinstance(side.value, int | float) and abs(side.value) <= 64):
+                raise ConditionError(f"condition {text!r}: ** is for two numbers up to 64, as in 2 ** 22")
+    if isinstance(node.op, ast.Mult | ast.Mod):
+        for side in (node.left, node.right):
+            if isinstance(side, ast.List | ast.Tuple) or (
+                isinstance(side, ast.Constant) and isinstance(side.value, str)
+            ):
+                raise ConditionError(f"condition {text!r}: only numbers are multiplied and divided")
+
+
 def _check_node(node: ast.AST, text: str) -> None:
     if not isinstance(node, _ALLOWED_NODES):
         raise ConditionError(f"condition {text!r}: {type(node).__name__} is not part of the condition language")
+    if isinstance(node, ast.BinOp):
+        _check_size(node, text)
     if isinstance(node, ast.Call):
         if not isinstance(node.func, ast.Name) or node.keywords:
             raise ConditionError(f"condition {text!r}: only plain calls like numel(self) are allowed")

@@ -15,6 +15,7 @@ from typing import Any, get_args
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from opscan.errors import RulesError
+from opscan.formats.stored import read_stored
 from opscan.rules.condition import Condition, ConditionError, parse_condition
 from opscan.rules.schema import (
     DEVICES,
@@ -114,10 +115,10 @@ def read_rules(path: Path) -> Iterator[Rule]:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of one TOML file. Raises RulesError when it is none."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RulesError(f"not valid TOML: {error}", path.name, "Fix the syntax at that line.") from error
+    content: dict[str, Any] = read_stored(
+        path, tomllib.loads, lambda why: RulesError(f"not valid TOML: {why}", path.name, "Fix the syntax there.")
+    )
+    return content
 
 
 def rules_of(content: dict[str, Any], source: str) -> Iterator[Rule]:

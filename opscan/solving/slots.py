@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
 from inspect import Parameter
 
@@ -45,6 +46,8 @@ def ways_to_call(target: Target, given: Inputs) -> tuple[Slots, ...]:
         return ((),)
     _check_forward(target)
     required = _left(parameters, given)
+    if required:
+        _check_names(target, given)
     if target.model is None or (target.call is not target.model and _OBJECTS & {slot.name for slot in required}):
         return _ways_to_step(target, required, parameters)
     if has_given:
@@ -126,11 +129,25 @@ def _check_forward(target: Target) -> None:
         raise InputError(f"{type(model).__name__} defines training_step, but no forward", target.label, hint)
 
 
-def _parameters(target: Target) -> list[Parameter]:
+def _check_names(target: Target, given: Inputs) -> None:
+    """Raise InputError for an argument that no parameter takes: nothing that is solved for beside it would run."""
+    kinds = {parameter.name: parameter.kind for parameter in _all_parameters(target)}
+    unknown = [name for name in given.kwargs if name not in kinds]
+    if not kinds or not unknown or Parameter.VAR_KEYWORD in kinds.values():
+        return
+    near = difflib.get_close_matches(unknown[0], kinds, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(kinds)}."
+    raise InputError(f"the forward takes no {unknown[0]!r}", target.label, hint)
+
+
+def _all_parameters(target: Target) -> list[Parameter]:
     function = target.model.forward if target.model is not None and target.call is target.model else target.call
     signature = signature_of(function)
-    parameters = signature.parameters.values() if signature else ()
-    return [parameter for parameter in parameters if parameter.kind is not Parameter.VAR_KEYWORD]
+    return list(signature.parameters.values()) if signature else []
+
+
+def _parameters(target: Target) -> list[Parameter]:
+    return [parameter for parameter in _all_parameters(target) if parameter.kind is not Parameter.VAR_KEYWORD]
 
 
 def _is_required(parameter: Parameter) -> bool:

@@ -63,5 +63,5 @@ class Journal:
             entry = json.loads(line)
             row = row_from(entry["row"])
             return row if entry["key"] == self._key_of(row.target) else None
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             return None

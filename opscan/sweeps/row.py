@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from opscan.finding import Finding
+from opscan.formats.typed import typed
 from opscan.report.report import ALL_VERDICTS, Report
 
 Training = Literal[
@@ -101,8 +102,9 @@ def short_op(op: str) -> str:
 
 
 def row_from(document: Mapping[str, Any]) -> Row:
-    """The row that `Row.document` was made of. Raises TypeError if it is not one."""
-    return Row(**document)
+    """The row that `Row.document` was made of. Raises ValueError if it is not one."""
+    row: Row = typed(Row, document)
+    return row
 
 
 def most_frequent(rows: Iterable[Row]) -> list[tuple[str, str, int]]:

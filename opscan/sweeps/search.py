@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ def search(what: Sequence[str], every: bool = False, select: str | None = None) 
 def _find(what: str, every: bool) -> Found:
     if _TARGET.fullmatch(what):
         return Found((Listed(what),))
-    if not what.endswith(".py") and Path(what).is_file():
+    if not what.endswith(".py") and os.path.isfile(what):
         return _lines_of(Path(what))
     outcome = isolated(_find_there, (what, every), _LIMITS, Found)
     if outcome.error is not None:

@@ -408,5 +408,9 @@ def _name(function: Callable[..., object]) -> str:
 
 
 def _kind(value: object) -> str:
-    text = repr(value)
-    return f"of type {type(value).__name__}" + (f": {text}" if len(text) <= 40 else "")
+    kind = f"of type {type(value).__name__}"
+    try:
+        text = repr(value)
+    except Exception:  # the user's own
+        return kind
+    return kind + (f": {text}" if len(text) <= 40 else "")

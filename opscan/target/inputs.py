@@ -41,9 +41,13 @@ GRAMMAR = (
 DEFAULT_BOUND = 2
 
 _WORD = re.compile(
-    r"(?:(?P<name>[^\W\d]\w*)=)?(?:(?P<dtype>\w+):)?(?P<shape>scalar|\d+(?:x\d+)*)"
-    r"(?:<(?P<bound>\d+)|=(?P<values>-?\d+(?:\*\d+)?(?:,-?\d+(?:\*\d+)?)*))?"
+    r"(?:(?P<name>[^\W\d]\w*)=)?(?:(?P<dtype>\w+):)?(?P<shape>scalar|N(?:xN)*)"
+    r"(?:<(?P<bound>N)|=(?P<values>-?N(?:\*N)?(?:,-?N(?:\*N)?)*))?".replace("N", "[0-9]{1,20}")
 )
+_MOST_BYTES = 2**62
+"""Of a tensor on meta, which takes none: torch counts them in 64 bits."""
+_MOST_INTEGERS = 2**28
+"""Integers and booleans are there for real: so many are at most 2 GiB."""
 _PLAIN_WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -140,12 +144,25 @@ def _check_range(spec: InputSpec, text: str) -> None:
         raise InputError(f"a value in {text!r} stands no time at all", "--input", GRAMMAR)
 
 
+def _check_size(spec: InputSpec) -> None:
+    dtype = DTYPES[spec.dtype]
+    size = math.prod(each for each in spec.shape if each)  # strides do not count a size of 0
+    if size * dtype.itemsize > _MOST_BYTES:
+        raise InputError(f"too large: {spec}", "--input", f"A tensor has at most {_MOST_BYTES:,} bytes.")
+    if not (dtype.is_floating_point or dtype.is_complex) and size > _MOST_INTEGERS:
+        hint = f"Integers and booleans are made for real: {_MOST_INTEGERS:,} at most."
+        raise InputError(f"too large: {spec}", "--input", hint)
+
+
 def make_inputs(specs: Iterable[InputSpec]) -> Inputs:
     """The tensors: floats and complex on the meta device, integers and booleans concrete on the CPU.
 
-    The values are the same each time and no random number is drawn. Raises InputError if a name comes twice.
+    The values are the same each time and no random number is drawn. Raises InputError if a name comes twice, and for
+    sizes that no memory holds.
     """
     specs = tuple(specs)
+    for spec in specs:
+        _check_size(spec)
     names = [spec.name for spec in specs if spec.name]
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"the input {min(twice)!r} is given twice", "--input", "Give each name once.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 from collections.abc import Mapping
@@ -50,8 +51,11 @@ def _import_name(spec: TargetSpec) -> ModuleType:
 
 
 def _import_file(spec: TargetSpec) -> ModuleType:
-    path = Path(spec.module).expanduser().resolve()
-    if not path.is_file():
+    try:
+        path = Path(spec.module).expanduser().resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a null byte, nobody's home
+        raise TargetError(f"no such file: {spec.module} ({error})", spec.text, "Name a .py file.") from error
+    if not os.path.isfile(path):
         raise TargetError(f"no such file: {spec.module}", spec.text, _near_files(path))
     parts, root = _place_in_package(path)
     put_first(root)
@@ -161,14 +165,15 @@ def _near_modules(name: str) -> str:
 
 
 def _near_files(path: Path) -> str:
-    there = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
+    there = [file.name for file in path.parent.glob("*.py")] if os.path.isdir(path.parent) else []
     near = difflib.get_close_matches(path.name if path.suffix else path.name + ".py", there, n=3)
     return f"Did you mean {' or '.join(near)}?" if near else f"Looked for {path}."
 
 
 def _attribute(owner: object, part: str, spec: TargetSpec) -> object:
-    label = getattr(owner, "__name__", type(owner).__name__)
+    label = type(owner).__name__
     try:
+        label = getattr(owner, "__name__", label)
         found: object = getattr(owner, part)
     except AttributeError as error:
         raise TargetError(f"{label} has no name {part!r}", spec.text, _near_names(owner, part)) from error
@@ -182,7 +187,7 @@ def _attribute(owner: object, part: str, spec: TargetSpec) -> object:
 def _item(owner: object, key: int | str, spec: TargetSpec) -> object:
     try:
         found: object = owner[key]  # type: ignore[index]  # whatever it raises is told
-    except (KeyError, IndexError, TypeError) as error:
+    except Exception as error:
         keys = list(owner) if isinstance(owner, Mapping) else list(range(len(owner))) if isinstance(owner, list) else []
         hint = f"It has {', '.join(map(repr, keys[:8]))}." if keys else "Name a dict or a list before the brackets."
         raise TargetError(f"nothing at [{key!r}]: {one_line(error)}", spec.text, hint) from error

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from opscan.errors import TargetError
 
 FORMS = "pkg.mod:Name, path/to/file.py:Name or mod:Name(10, depth=2)"
 
-_STEP = r"""\.[^\W\d]\w*|\[(?:-?\d+|'[^']*'|"[^"]*")\]"""
+_STEP = r"""\.[^\W\d]\w*|\[(?:-?[0-9]{1,9}|'[^'\\\r\n\0]*'|"[^"\\\r\n\0]*")\]"""
 _TARGET = re.compile(rf"(?P<module>.+?):(?P<name>[^\W\d]\w*(?:{_STEP})*)\s*(?P<call>\(.*\))?", re.DOTALL)
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
@@ -64,7 +64,7 @@ def _how_to_write(text: str) -> str:
     path, _, rest = text.partition("::")
     if rest:
         return f"Write one colon: {path}:{rest}"
-    if text.endswith(".py") or Path(text + ".py").is_file():
+    if text.endswith(".py") or os.path.isfile(text + ".py"):
         file = text if text.endswith(".py") else text + ".py"
         return f"Say which model in the file: {file}:Name"
     module, _, name = text.rpartition(".")
@@ -81,6 +81,8 @@ def _parse_call(call: str, text: str) -> tuple[tuple[object, ...], dict[str, obj
         node = ast.parse("f" + call, mode="eval").body
     except (SyntaxError, ValueError) as error:
         raise TargetError(f"cannot read the arguments {call}: {error}", repr(text), f"Write {FORMS}.") from error
+    except (RecursionError, MemoryError) as error:
+        raise TargetError("the arguments are nested too deeply", repr(text), f"Write {FORMS}.") from error
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise TargetError(
             f"cannot read the arguments {call}", repr(text), "Write one pair of parentheses after the name."

@@ -327,6 +327,8 @@ def _run_factory(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
 
 def _makes_known(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     name, dtype = func._schema.name, kwargs.get("dtype")
+    if name == "aten::scalar_tensor" and kwargs.get("device") == _META and dtype is not None and _is_real_valued(dtype):
+        return False  # a number put beside a tensor on meta: torch.quantile asks whether both are on one device
     if name in _CONSTANT_FACTORIES:
         return True
     if dtype is not None:

@@ -103,6 +103,8 @@ class Comparison:
 
     def _take(self, side: int, at: int, record: Record) -> None:
         kind = record["e"]
+        if not isinstance(record.get("k", 0), int) or not isinstance(record.get("ep", 0), int):
+            raise TypeError("a step or an epoch is no number")
         if kind == "site":
             self._sites[side][record["i"]] = record["s"]
         elif kind == "end":

@@ -68,7 +68,7 @@ def read_header(path: Path) -> Record:
     try:
         with path.open(encoding="utf-8") as file:
             header = json.loads(file.readline())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise VerifyError(
             f"not a record of a run: {error}", str(path), "Name a file that -o or --keep wrote."
         ) from error
@@ -98,7 +98,7 @@ def read_records(path: Path, ended: Callable[[], bool] = lambda: True) -> Iterat
 def _parsed(line: str) -> Iterator[Record]:
     try:
         record = json.loads(line)
-    except ValueError:  # a line that a dying process left half, with the next one behind it
+    except (ValueError, RecursionError):  # a line that a dying process left half, with the next one behind it
         return
     if isinstance(record, dict) and "e" in record:  # the header has no kind
         yield record

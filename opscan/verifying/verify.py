@@ -217,10 +217,15 @@ def _differing(headers: Sequence[Record]) -> Iterator[str]:
 def compare_files(one: Path, other: Path) -> Verification:
     """Compare two records, as of two machines. Raises VerifyError where one is no record."""
     headers = [read_header(one), read_header(other)]
-    found = Comparison().run(read_records(one), read_records(other))
-    failures = tuple(_end_words(each) for each in found.ends)
-    made = verification(f"{one} and {other}", found, explain(found), failures, headers)
-    return replace(made, labels=(one.name, other.name))
+    name = f"{one} and {other}"
+    try:
+        found = Comparison().run(read_records(one), read_records(other))
+        cause = explain(found)
+        failures = tuple(_end_words(each) for each in found.ends)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # another file's line, or a damaged one
+        what = f"a record lacks something, or has something else in its place: {type(error).__name__} {error}"
+        raise VerifyError(what, name, "Record the runs again: opscan verify ... --keep DIR") from error
+    return replace(verification(name, found, cause, failures, headers), labels=(one.name, other.name))
 
 
 def _end_words(end: Record | None) -> str:

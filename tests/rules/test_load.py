@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from opscan.errors import RulesError
 from opscan.rules.load import builtin_rules_dir, load_rules, make_ruleset, read_folder, read_rules
-from opscan.rules.schema import Rule
 
 ROW = """
 [[rule]]
@@ -124,19 +120,6 @@ def test_an_id_used_twice_names_both_files(tmp_path: Path) -> None:
 def test_a_folder_without_rules_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RulesError, match="no rule files"):
         make_ruleset(read_folder(tmp_path))
-
-
-@given(st.text(max_size=200), st.integers(0, len(ROW)), st.integers(0, 60))
-def test_corruption_gives_a_rules_error_or_a_row_and_nothing_else(junk: str, at: int, cut: int) -> None:
-    path = Path("corrupt.toml")
-    text = ROW[:at] + junk + ROW[at + cut :]
-
-    class Given(type(path)):
-        def read_text(self, *args: object, **kwargs: object) -> str:
-            return text
-
-    with suppress(RulesError):
-        assert all(isinstance(rule, Rule) for rule in read_rules(Given("corrupt.toml")))
 
 
 @cache
