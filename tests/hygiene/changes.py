@@ -182,7 +182,7 @@ _setting(
     "autocast", "cache of autocast", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled, True, False
 )
 
-_setting("defaults", "default device", torch.get_default_device,
+_setting("defaults", "default device", lambda: torch.empty(0).device,
          lambda device: torch.set_default_device(None if device == torch.device("cpu") else device),
          torch.device("meta"))  # fmt: skip
 _setting("defaults", "threads", torch.get_num_threads, torch.set_num_threads, 2, 1)
