@@ -160,12 +160,14 @@ _setting("autograd", "gradients", torch.is_grad_enabled, torch._C._set_grad_enab
 _setting("autograd", "anomaly mode", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly, True, False)
 
 
-@change("autograd", undone=hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks"))
-def _saved_tensor_hooks() -> Iterator[None]:
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
-    hooks.__enter__()
-    yield
-    hooks.__exit__()
+if hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks"):  # torch 2.6 does not tell
+
+    @change("autograd")
+    def _saved_tensor_hooks() -> Iterator[None]:
+        hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
+        hooks.__enter__()
+        yield
+        hooks.__exit__()
 
 
 @change("autocast")
