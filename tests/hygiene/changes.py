@@ -160,12 +160,14 @@ _setting("autograd", "gradients", torch.is_grad_enabled, torch._C._set_grad_enab
 _setting("autograd", "anomaly mode", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly, True, False)
 
 
-@change("autograd", undone=hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks"))
-def _saved_tensor_hooks() -> Iterator[None]:
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
-    hooks.__enter__()
-    yield
-    hooks.__exit__()
+if hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks"):  # torch 2.6 does not tell
+
+    @change("autograd")
+    def _saved_tensor_hooks() -> Iterator[None]:
+        hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
+        hooks.__enter__()
+        yield
+        hooks.__exit__()
 
 
 @change("autocast")
@@ -182,7 +184,7 @@ _setting(
     "autocast", "cache of autocast", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled, True, False
 )
 
-_setting("defaults", "default device", torch.get_default_device,
+_setting("defaults", "default device", lambda: torch.empty(0).device,
          lambda device: torch.set_default_device(None if device == torch.device("cpu") else device),
          torch.device("meta"))  # fmt: skip
 _setting("defaults", "threads", torch.get_num_threads, torch.set_num_threads, 2, 1)

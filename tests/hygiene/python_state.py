@@ -23,25 +23,24 @@ from typing import Any
 import numpy as np
 
 from tests.hygiene.belongings import digest
-from tests.hygiene.snapshot import Names, Same, facet
+from tests.hygiene.snapshot import Names, Same, Upto, facet
 
 _OWN = ("opscan", "torch", "tests")
 
 
 @facet("warnings", "filters, how a warning is shown, and what every module has been warned of")
 def _warnings() -> Any:
-    registries = {
-        name: dict(registry)
+    known = {
+        (name, str(key))
         for name, each in list(sys.modules.items())
-        if (registry := getattr(each, "__dict__", {}).get("__warningregistry__"))
+        for key in getattr(each, "__dict__", {}).get("__warningregistry__") or ()
+        if key != "version"
     }
-    for each in registries.values():
-        each.pop("version", None)  # counts changes of the filters
     return {
         "filters": list(warnings.filters),
         "filters are": Same(warnings.filters),
         "shown by": (Same(warnings.showwarning), Same(warnings._showwarnmsg_impl), Same(warnings.formatwarning)),
-        "warned of": {name: each for name, each in registries.items() if each},
+        "warned of": Upto(known),  # Python empties these when filters change
     }
 
 

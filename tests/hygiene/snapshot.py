@@ -9,10 +9,11 @@ identity counts, and of `Names` for what a module or a class binds. A difference
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import is_
+from types import ModuleType
 from typing import Any
 
 _SHOWN = 120
@@ -58,6 +59,27 @@ class Same:
         return f"<{type(self.thing).__name__} at {id(self.thing):#x}: {_short(self.thing)}>"
 
 
+class Known(dict[str, Any]):
+    """What may get new keys."""
+
+
+class Upto:
+    """A set that may lose members, and must not gain any."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self, members: Iterable[object]) -> None:
+        self._members = frozenset(members)
+
+    def __eq__(self, later: object) -> bool:
+        return isinstance(later, Upto) and later._members <= self._members
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(sorted(map(str, self._members)))
+
+
 class Names:
     """What names stand for, by identity: quick to take and to compare, for tens of thousands. Counters do not count."""
 
@@ -75,11 +97,11 @@ class Names:
     __hash__ = None  # type: ignore[assignment]
 
     def named(self) -> dict[str, Same]:
-        """The names one by one; without numbers, with which torch counts what it makes, and what was warned of."""
+        """The names one by one; without counters, modules, and what was warned of."""
         return {
             name: Same(thing)
             for name, thing in self._bound.items()
-            if type(thing) is not int and name != "__warningregistry__"
+            if not isinstance(thing, int | ModuleType) and name != "__warningregistry__"
         }
 
 
@@ -92,6 +114,8 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
         for key in (*before, *(key for key in after if key not in before)):
             if key not in after:
                 yield f"{path}/{key}: gone, was {_short(before[key])}"
+            elif key not in before and isinstance(before, Known):
+                continue
             elif key not in before:
                 yield f"{path}/{key}: new, {_short(after[key])}"
             else:

@@ -14,7 +14,7 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from tests.hygiene.belongings import digest
-from tests.hygiene.snapshot import Names, Same, facet
+from tests.hygiene.snapshot import Known, Names, Same, facet
 
 _C: Any = torch._C
 _NOT_A_FLAG = {"dispatch_mode", "tensor_metadata", "value_trace", "fake_constant"}
@@ -117,7 +117,7 @@ _DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "ipu", "mtia", "maia", "m
 def _defaults() -> Any:
     return {
         "dtype": torch.get_default_dtype(),
-        "device": (torch.get_default_device(), Names(vars(torch._GLOBAL_DEVICE_CONTEXT))),
+        "device": Names(vars(torch._GLOBAL_DEVICE_CONTEXT)),
         "made": (torch.empty(0).dtype, torch.empty(0).device),
         "print options": vars(torch._tensor_str.PRINT_OPTS).copy(),
         "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
@@ -215,7 +215,7 @@ def _distributed() -> Any:
 def _functions() -> Any:
     modules = [(name, each) for name, each in list(sys.modules.items()) if _is_looked_into(name)]
     classes = ((f"{each.__module__}.{each.__qualname__}", each) for each in _CLASSES)
-    return {name: Names(getattr(each, "__dict__", {})) for name, each in (*modules, *classes)}
+    return Known((name, Names(getattr(each, "__dict__", {}))) for name, each in (*modules, *classes))
 
 
 _COMPILERS = ("_inductor", "_dynamo", "_functorch", "_export", "export", "onnx", "ao", "testing", "_numpy", "sparse")
