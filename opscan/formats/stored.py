@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +25,7 @@ def read_stored(
     if not may_be_pipe and os.path.lexists(path) and not os.path.isfile(path):
         raise failed("it is no file")
     try:
-        with open(path, encoding="utf-8") as stream:
+        with io.TextIOWrapper(io.FileIO(path), encoding="utf-8") as stream:  # `open` may be the target's by now
             return parse(stream.read())
     except OSError as error:
         raise failed(error.strerror or str(error)) from error

@@ -80,6 +80,18 @@ class Upto:
         return repr(sorted(map(str, self._members)))
 
 
+class Most(int):
+    """A number that may fall, and must not rise: frozen objects are counted as long as they live."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, later: object) -> bool:
+        return isinstance(later, int) and int(later) <= int(self)
+
+    def __ne__(self, later: object) -> bool:
+        return not self == later
+
+
 class Names:
     """What names stand for, by identity: quick to take and to compare, for tens of thousands. Counters do not count."""
 

@@ -9,7 +9,6 @@ from torch import nn
 from opscan import check
 from opscan.trace.driver import attempt
 
-
 RUNS = SimpleQueue()
 """One entry for each time a block ran; a number on the class would be put back."""
 
