@@ -223,6 +223,25 @@ def trace_under(
     wrap: Wrap | None = None,
 ) -> Trace:
     """As trace_target, under any regime."""
+    trace = _traced(
+        regime, call, args, kwargs, loss=loss, mode=mode, input_grad=input_grad, assumed_sizes=assumed_sizes, wrap=wrap
+    )
+    regime.recorder.let_go_of_autograd()
+    return trace
+
+
+def _traced(
+    regime: Regime,
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    loss: Loss | None,
+    mode: Mode,
+    input_grad: bool,
+    assumed_sizes: bool,
+    wrap: Wrap | None,
+) -> Trace:
     training = mode == "train"
     recorder, calls = regime.recorder, regime.calls
     assumptions: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
@@ -38,6 +39,12 @@ _KNOWN_NUMEL = 1 << 16
 
 _graph_task = torch._C._current_graph_task_id
 _autograd_node = torch._C._current_autograd_node
+
+# Note [Freed one by one]
+# Whoever frees the last node of an autograd graph frees the one before with it, and so on. PyTorch does that in a loop
+# (torch/csrc/autograd/function.cpp), but not through nodes that Python has looked at: with torch 2.13 some
+# 40,000 in a row overflow a stack of 8 MB. So those a trace has looked at are held until its tensors are gone, and are
+# then let go of in the order of backward, when the next one is still held.
 
 
 def tensor_info(tensor: torch.Tensor, storage: int = 0) -> TensorInfo:
@@ -87,6 +94,7 @@ class Recorder(Values):
         self._public: tuple[str, ...] = ()
         self._modules: list[ModuleSite] = []
         self._marked: list[torch.Tensor] = []
+        self._entered: deque[torch.autograd.graph.Node] = deque()
         self._foreign = KeptTensors()
         self._module_at: dict[tuple[SourceLine, Any], ModuleSite | None] = {}
 
@@ -106,6 +114,11 @@ class Recorder(Values):
         self._place(tensor, node, fresh=False)
         self._marked.append(tensor)
         return node
+
+    def let_go_of_autograd(self) -> None:
+        """Free the autograd nodes of a trace whose tensors are gone: Note [Freed one by one]."""
+        while self._entered:
+            self._entered.popleft()
 
     def forget_tensors(self) -> None:
         """Take the marks off tensors that outlive the trace, and undo what was written to them."""
@@ -330,6 +343,8 @@ class Recorder(Values):
         backward, forced = _autograd_node(), self.asked.forced
         if backward is None:
             return self._forward_call(node, called, public, grad_args)
+        if not self._entered or self._entered[-1] is not backward:
+            self._entered.append(backward)  # Note [Freed one by one]
         sequence_nr = backward._sequence_nr()
         self.autograd_nodes.setdefault(sequence_nr, backward.name())
         self._own_sequence_numbers(node, grad_args)
