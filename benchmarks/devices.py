@@ -20,7 +20,7 @@ def rows(runs: int) -> Iterator[Row]:
     layer = nn.TransformerEncoderLayer(256, 8, 512, batch_first=True)
     step = Step(nn.TransformerEncoder(layer, 4), (torch.randn(8, 64, 256),))
     cpu, watched = torch.device("cpu"), frozenset(load_rules().by_call)
-    plain = here(lambda: step.under(PlainRegime(cpu, watched)))
+    plain = here(lambda: step.under(PlainRegime(cpu, watched, None, ())))
     for what, replays, pairs in (
         ("strict run of a 4-layer encoder", 1, runs),
         ("replay of a 4-layer encoder, each op 10 times", 10, max(runs // 3, 1)),
